@@ -1,0 +1,1 @@
+"""Ways to submit to a cluster, behind one interface."""

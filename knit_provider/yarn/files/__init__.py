@@ -1,0 +1,1 @@
+"""Files in HDFS and in other Hadoop filesystems, behind one port."""
