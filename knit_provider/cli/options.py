@@ -1,0 +1,76 @@
+"""Options that every command about the cluster shares, and the ``Knit`` made from them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.knit import Knit
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option("--conf-dir", "hadoop_conf_dir", metavar="DIR", help="Directory of the cluster's *-site.xml files."),
+    click.option(
+        "--rm",
+        "rm_addresses",
+        metavar="HOST:PORT",
+        multiple=True,
+        help="ResourceManager's REST address; repeat for HA.",
+    ),
+    click.option("--user", metavar="NAME", help="User to act as [default: HADOOP_USER_NAME, else the OS user]."),
+    click.option(
+        "--bridge", type=click.Choice(["auto", "jvm"]), default="auto", show_default=True, help="What submits."
+    ),
+    click.option("-D", "pars", metavar="KEY=VALUE", multiple=True, help="A Hadoop property; may be repeated."),
+)
+
+
+def with_knit(command: F) -> F:
+    """Add the connection options to a command and pass it a :class:`Knit` as its first argument."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        knit = Knit(
+            pars=_properties(kwargs.pop("pars")),
+            hadoop_conf_dir=kwargs.pop("hadoop_conf_dir"),
+            rm_addresses=list(kwargs.pop("rm_addresses")) or None,
+            user=kwargs.pop("user"),
+            bridge=kwargs.pop("bridge"),
+        )
+        try:
+            return command(knit, *args, **kwargs)
+        finally:
+            knit.close()
+
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[return-value]
+
+
+def json_option(command: F) -> F:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def pairs(option: str, values: tuple[str, ...]) -> dict[str, str]:
+    """Read repeated ``NAME=VALUE`` options; a value may hold further ``=``.
+
+    Raises:
+        ConfigurationError: for one without ``=`` or without a name.
+    """
+    found = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            raise ConfigurationError(f"{option} {value!r} is not NAME=VALUE")
+        found[name] = text
+    return found
+
+
+def _properties(values: tuple[str, ...]) -> dict[str, str]:
+    return pairs("-D", values)

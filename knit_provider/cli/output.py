@@ -1,0 +1,43 @@
+"""Tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON."""
+    click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; off a terminal, plain columns that are never cut."""
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(str(v) for v in row))
+    console = Console(markup=False, highlight=False)
+    if not sys.stdout.isatty():
+        console = Console(markup=False, highlight=False, width=10_000)
+    console.print(table)
+
+
+def moment(ms: object) -> str:
+    """Milliseconds since the epoch as local time; empty for none."""
+    try:
+        seconds = int(str(ms)) / 1000
+    except ValueError:
+        return ""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds > 0 else ""
+
+
+def say(text: str) -> None:
+    """A word to the person at the terminal, on stderr so that data on stdout stays clean."""
+    click.echo(text, err=True)

@@ -1,0 +1,254 @@
+"""Speaks to one ApplicationMaster.
+
+The server's certificate is made for one application and pinned here by its SHA-256 fingerprint. The pin replaces host
+name and validity checks: an ApplicationMaster may come up on any node, under any of its names.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import urllib3
+
+from knit_provider.yarn.errors import ApplicationMasterUnreachable, KnitError, PermissionDenied
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class ControlCredentials:
+    """What it takes to control one application.
+
+    Attributes:
+        secret: bearer secret, base64url text. Never printed.
+        certificate: the ApplicationMaster's X.509 certificate, DER.
+    """
+
+    secret: str = field(repr=False)
+    certificate: bytes = field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate, as hexadecimal digits."""
+        return hashlib.sha256(self.certificate).hexdigest()
+
+    def to_json(self, app_id: str) -> bytes:
+        """The content of ``control.json`` in the application's staging directory."""
+        document = {
+            "version": 1,
+            "application_id": app_id,
+            "secret": self.secret,
+            "certificate": base64.b64encode(self.certificate).decode("ascii"),
+        }
+        return json.dumps(document).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes, origin: str) -> ControlCredentials:
+        """Read ``control.json``.
+
+        Raises:
+            KnitError: if the file is not what the submitter wrote; the message names ``origin``.
+        """
+        try:
+            document = json.loads(text)
+            return cls(document["secret"], base64.b64decode(document["certificate"], validate=True))
+        except (ValueError, KeyError, TypeError, binascii.Error) as e:
+            raise KnitError(f"{origin} is damaged ({type(e).__name__}); the application cannot be controlled") from None
+
+
+class ControlClient:
+    """Calls one ApplicationMaster; finds it again when a later attempt has moved.
+
+    Args:
+        app_id: YARN application id.
+        credentials: secret and certificate.
+        locate: returns ``(host, port)`` of the ApplicationMaster that runs now, waiting for it where that is called
+            for. Called on first use and again after a failed connection.
+        timeout: seconds for one request (default 10).
+    """
+
+    def __init__(
+        self,
+        app_id: str,
+        credentials: ControlCredentials,
+        locate: Callable[[], tuple[str, int]],
+        *,
+        timeout: float = 10.0,
+    ) -> None:
+        self.app_id = app_id
+        self._credentials = credentials
+        self._locate = locate
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._pool: urllib3.HTTPSConnectionPool | None = None
+
+    def status(self) -> dict[str, Any]:
+        """Targets and counts of every service, attempt, progress and what is left of the lease."""
+        return self._call("GET", "/v1/status")
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Every container that any attempt of the application had, live and ended."""
+        found = self._call("GET", "/v1/containers").get("containers", [])
+        return list(found)
+
+    def scale(
+        self,
+        service: str,
+        *,
+        instances: int | None = None,
+        delta: int | None = None,
+        resources: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Change how many instances a service should have.
+
+        Args:
+            service: name of the service.
+            instances: the new target; or
+            delta: what to add to the present one.
+            resources: for added instances only: ``memory`` (MiB), ``vcores``, ``named``.
+        """
+        body: dict[str, Any] = {"service": service}
+        if instances is not None:
+            body["instances"] = instances
+        if delta is not None:
+            body["delta"] = delta
+        if resources is not None:
+            body["resources"] = dict(resources)
+        # Sent once: a repeated delta would count twice.
+        return self._call("POST", "/v1/scale", body, repeat=delta is None)
+
+    def remove_containers(self, ids: Sequence[str]) -> dict[str, Any]:
+        """Stop these containers and lower their services' targets."""
+        return self._call("POST", "/v1/containers/remove", {"ids": list(ids)})
+
+    def renew_lease(self) -> dict[str, Any]:
+        """Keep a bound application alive for another lease period."""
+        return self._call("POST", "/v1/lease", {}, repeat=False)
+
+    def release_lease(self) -> None:
+        """Turn a bound application into a detached one."""
+        self._call("DELETE", "/v1/lease")
+
+    def set_progress(self, progress: float) -> None:
+        """Report progress, 0 to 1, to the ResourceManager."""
+        self._call("POST", "/v1/progress", {"progress": progress})
+
+    def shutdown(self, final_status: str = "SUCCEEDED", diagnostics: str = "") -> None:
+        """End the application with this final status."""
+        self._call("POST", "/v1/shutdown", {"final_status": final_status, "diagnostics": diagnostics})
+
+    def close(self) -> None:
+        """Drop the open connections; the application goes on."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
+
+    def _connect(self, again: bool = False) -> urllib3.HTTPSConnectionPool:
+        with self._lock:
+            if again and self._pool is not None:
+                self._pool.close()
+                self._pool = None
+            if self._pool is not None:
+                return self._pool
+        host, port = self._locate()
+        pool = urllib3.HTTPSConnectionPool(
+            host,
+            port,
+            assert_fingerprint=self._credentials.fingerprint,
+            assert_hostname=False,
+            cert_reqs="CERT_NONE",
+            timeout=urllib3.Timeout(connect=min(5.0, self._timeout), read=self._timeout),
+            retries=False,
+            maxsize=4,
+        )
+        with self._lock:
+            self._pool = pool
+        return pool
+
+    def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, repeat: bool = True
+    ) -> dict[str, Any]:
+        try:
+            return self._send(self._connect(), method, path, body)
+        except _NoConnection:
+            # Nothing reached the ApplicationMaster: a later attempt may sit elsewhere.
+            return self._last_try(method, path, body)
+        except urllib3.exceptions.HTTPError as e:
+            if repeat:
+                return self._last_try(method, path, body)
+            raise self._unreachable(e) from e
+
+    def _last_try(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+        try:
+            return self._send(self._connect(again=True), method, path, body)
+        except urllib3.exceptions.HTTPError as e:
+            raise self._unreachable(e) from e
+
+    def _send(
+        self, pool: urllib3.HTTPSConnectionPool, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self._credentials.secret}", "Accept": "application/json"}
+        payload = None
+        if body is not None:
+            payload = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        try:
+            answer = pool.request(method, path, body=payload, headers=headers, preload_content=False)
+        except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as e:
+            raise _NoConnection(str(e)) from e
+        except urllib3.exceptions.SSLError as e:
+            raise ApplicationMasterUnreachable(
+                f"what answers at {pool.host}:{pool.port} is not the ApplicationMaster of {self.app_id}: "
+                f"its certificate is not the one made at submission ({e})"
+            ) from e
+        try:
+            text = answer.read(MAX_ANSWER_BYTES)
+        finally:
+            answer.release_conn()
+        return self._understand(pool, method, path, answer.status, text)
+
+    def _understand(
+        self, pool: urllib3.HTTPSConnectionPool, method: str, path: str, status: int, text: bytes
+    ) -> dict[str, Any]:
+        try:
+            value = json.loads(text) if text else {}
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise ApplicationMasterUnreachable(
+                f"{pool.host}:{pool.port} answered {method} {path} with {status} and no JSON object; "
+                f"the ApplicationMaster of {self.app_id} may be ending"
+            )
+        if status < 300:
+            return value
+        if status in (401, 403):
+            raise PermissionDenied(
+                f"the ApplicationMaster of {self.app_id} at {pool.host}:{pool.port} refused our secret; "
+                "control.json in the application's staging directory belongs to another submission"
+            )
+        raise KnitError(f"{self.app_id}: {value.get('message') or value.get('error') or f'HTTP {status} for {path}'}")
+
+    def _unreachable(self, cause: Exception) -> ApplicationMasterUnreachable:
+        pool = self._pool
+        where = f"{pool.host}:{pool.port}" if pool is not None else "its control port"
+        return ApplicationMasterUnreachable(
+            f"the ApplicationMaster of {self.app_id} does not answer at {where} ({_short(cause)}). The application goes "
+            "on; status, wait, logs and kill work without it. If a firewall is in the way, give the application an "
+            "am_port_range that it lets through"
+        )
+
+
+class _NoConnection(urllib3.exceptions.HTTPError):
+    """The request never left."""
+
+
+def _short(e: BaseException) -> str:
+    return str(e).rsplit(": ", 1)[-1][:200] or type(e).__name__

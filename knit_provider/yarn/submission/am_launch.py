@@ -1,0 +1,117 @@
+"""The ApplicationMaster's container: what it is launched with.
+
+The launch context holds constants, numbers and cluster settings only. The NodeManager rewrites, expands and copies into
+the logs whatever else would stand there, so user text travels in private localized files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from knit_provider.yarn.bridge.base import AmLaunch, LocalResource
+from knit_provider.yarn.config import HadoopConf
+from knit_provider.yarn.errors import ConfigurationError
+
+COMMAND = "exec /bin/bash ./knit-am.sh 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr"
+JAR = "knit.jar"
+LAUNCHER = "knit-am.sh"
+SPEC = "knit-spec.json"
+MASTER_SCRIPT = "run-master.sh"
+
+# What an ApplicationMaster needs to find its cluster. It takes these only where its own node's files say nothing.
+_SHIPPED = (
+    "fs.defaultFS",
+    "hadoop.security.authentication",
+    "hadoop.security.authorization",
+    "hadoop.security.token.service.use_ip",
+    "hadoop.rpc.protection",
+    "dfs.nameservices",
+    "dfs.internal.nameservices",
+    "yarn.http.policy",
+    "yarn.nodemanager.principal",
+    "yarn.client.failover-proxy-provider",
+)
+_SHIPPED_PREFIXES = (
+    "yarn.resourcemanager.hostname",
+    "yarn.resourcemanager.address",
+    "yarn.resourcemanager.scheduler.address",
+    "yarn.resourcemanager.ha.",
+    "yarn.resourcemanager.cluster-id",
+    "yarn.resourcemanager.principal",
+    "dfs.ha.namenodes.",
+    "dfs.namenode.rpc-address",
+    "dfs.namenode.kerberos.principal",
+    "dfs.client.failover.proxy.provider",
+    "dfs.encrypt.data.transfer",
+    "dfs.data.transfer.protection",
+)
+
+
+def package_file(name: str) -> Path:
+    """A file that the build puts beside the Python code: ``knit.jar`` or ``knit-am.sh``.
+
+    Raises:
+        ConfigurationError: if it isn't there, which happens in a checkout where nothing was built.
+    """
+    path = Path(__file__).resolve().parents[2] / "jars" / name
+    if not path.is_file():
+        raise ConfigurationError(f"{path} is not there; in a checkout, build it with `make jar` (Maven and a JDK)")
+    return path
+
+
+def shipped_settings(conf: HadoopConf) -> dict[str, str]:
+    """The cluster's settings that an ApplicationMaster on a node without configuration needs."""
+    return {
+        key: conf[key]
+        for key in conf
+        if (key in _SHIPPED or key.startswith(_SHIPPED_PREFIXES)) and "keytab" not in key and "password" not in key
+    }
+
+
+def heap_mb(memory: int) -> int:
+    """Java heap for a container of this size: three eighths, since a JVM needs as much again beside its heap."""
+    return max(48, memory * 3 // 8)
+
+
+def am_launch(
+    conf: HadoopConf,
+    user: str,
+    resources: tuple[int, int, Mapping[str, int]],
+    local_resources: Mapping[str, LocalResource],
+    *,
+    log_level: str = "INFO",
+    java_options: str = "",
+) -> AmLaunch:
+    """Describe the ApplicationMaster's container.
+
+    Args:
+        conf: the cluster's configuration.
+        user: whom simple authentication takes the ApplicationMaster for.
+        resources: memory in MiB, virtual cores, other resources by name.
+        local_resources: jar, launcher, spec and what else it needs, by link name.
+        log_level: of the ApplicationMaster's own log.
+        java_options: further flags for its JVM; letters, digits and ``-+=:./,_@%`` only.
+    """
+    memory, vcores, named = resources
+    environment = {
+        "KNIT_AM_HEAP_MB": str(heap_mb(memory)),
+        "KNIT_LOG_LEVEL": log_level,
+        "KNIT_AM_CLASSPATH": ":".join(
+            p.strip() for p in conf.get("yarn.application.classpath", "").split(",") if p.strip()
+        ),
+    }
+    if java_options:
+        if not all(c.isalnum() or c in "-+=:./,_@% " for c in java_options):
+            raise ConfigurationError(f"java_options={java_options!r} has characters that a node's shell would rewrite")
+        environment["KNIT_AM_JAVA_OPTIONS"] = java_options
+    if conf.get("hadoop.security.authentication", "simple").lower() != "kerberos":
+        environment["HADOOP_USER_NAME"] = user
+    return AmLaunch(
+        memory=memory,
+        vcores=vcores,
+        named=dict(named),
+        command=COMMAND,
+        environment=environment,
+        local_resources=dict(local_resources),
+    )
