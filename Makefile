@@ -1,0 +1,86 @@
+# Everything a developer runs. `make help` lists the targets; CONTRIBUTING.md says more.
+#
+# Needs Python 3.10 or newer, a JDK 17 or newer and Maven; everything else goes into .venv and Maven's own repository.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+JAR := knit_provider/jars/knit.jar
+JVM_SOURCES := pom.xml $(shell find jvm -type f -not -path '*/test/*' 2>/dev/null)
+# Further arguments for pytest, as in: make test-hadoop ARGS="-k kill -x"
+ARGS ?=
+
+.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-airflow demo soak bench ui docs clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Create .venv with the package (editable), Airflow and the test tools
+	@echo "setup: $(VENV) is ready ($$($(BIN)/python --version), Airflow $$($(BIN)/python -c 'from importlib.metadata import version; print(version("apache-airflow"))'))"
+
+# The stamp is written last: a set-up that was interrupted starts anew.
+$(READY): pyproject.toml hatch_build.py
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "knit-provider needs Python 3.10 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Set PYTHON=")'
+	@echo "Setting up $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow]' --group dev
+	@touch $@
+
+jar: $(JAR) ## Build knit.jar with Maven if its sources are newer
+	@echo "jar: $(JAR), $$(( $$(wc -c < $(JAR)) / 1024 )) KiB"
+
+$(JAR): $(JVM_SOURCES)
+	@command -v mvn > /dev/null || { echo "Maven (mvn) is not on PATH; install it and a JDK 17 or newer" >&2; exit 1; }
+	@echo "Building $(JAR) ..."
+	@mvn -B -q -DskipTests package
+	@touch $(JAR)
+
+lint: $(READY) ## ruff, mypy, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@echo "lint: ruff, mypy and import-linter found nothing"
+
+format: $(READY) ## Format Python and Java
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+	@mvn -B -q -Plint spotless:apply
+	@echo "format: done"
+
+# The last line is pytest's own summary.
+test: ## Lint, JUnit, then all of pytest on one embedded Hadoop
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test-java
+	@$(MAKE) --no-print-directory test-python
+
+test-java: ## JUnit
+	@mvn -B -q test
+	@echo "test-java: passed"
+
+# In this order, and in one run: the quick ones fail first, and all share one cluster.
+test-python: $(READY) $(JAR) ## All of pytest
+	@$(BIN)/pytest tests/unit tests/hadoop tests/airflow $(ARGS)
+
+test-unit: $(READY) ## pytest without any daemon
+	@$(BIN)/pytest tests/unit $(ARGS)
+
+test-hadoop: $(READY) $(JAR) ## pytest on the embedded Hadoop
+	@$(BIN)/pytest tests/hadoop $(ARGS)
+
+test-airflow: $(READY) $(JAR) ## pytest with a real Airflow on the embedded Hadoop
+	@$(BIN)/pytest tests/airflow $(ARGS)
+
+demo: ## A real Hadoop, a real Airflow and the word count DAG, from nothing
+	@$(PYTHON) demo
+
+clean: ## Remove what was built; .venv and Maven's repository stay
+	@rm -rf target build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo knit_provider/jars/knit.jar knit_provider/jars/knit-am.sh
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	@echo "clean: built files are gone; $(VENV) stays (rm -rf $(VENV) removes it)"
