@@ -1,0 +1,1 @@
+"""The ``knit`` command."""

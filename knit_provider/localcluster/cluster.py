@@ -1,0 +1,411 @@
+"""A real Hadoop on this machine: the stock daemons, each a process of its own, on loopback."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from knit_provider.localcluster import hadoop_home, state
+from knit_provider.localcluster.daemon import Daemon, kind_of
+from knit_provider.localcluster.disk import require_space
+from knit_provider.localcluster.guard import Guard
+from knit_provider.localcluster.jars import HADOOP_VERSIONS, hadoop_jars
+from knit_provider.localcluster.java import Java, find_java
+from knit_provider.localcluster.launch import Plan, marker
+from knit_provider.localcluster.leftovers import container_processes
+from knit_provider.localcluster.ports import PortPool
+from knit_provider.localcluster.process import ProcessId, end_all, processes_with
+from knit_provider.localcluster.progress import Progress
+from knit_provider.localcluster.settings import Layout, cluster_settings, node_settings, write_conf
+from knit_provider.localcluster.startup import Startup
+from knit_provider.localcluster.status import ClusterStatus, look
+from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
+
+_NEEDED_BYTES = 1024 * 1024 * 1024
+_STORAGE = ("namenode", "datanode")
+
+
+class LocalCluster:
+    """An embedded Hadoop in a folder.
+
+    As a context manager it is up inside the block, ends with it however the block ends, and does not outlive this
+    process; one that was up before is used and left up.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        nodes: int | None = None,
+        hadoop_version: str | None = None,
+        overrides: Mapping[str, str] | None = None,
+        queues: Mapping[str, Mapping[str, str]] | None = None,
+        progress: Progress | None = None,
+        timeout: float = 120.0,
+    ) -> None:
+        """Describes a cluster; nothing is started.
+
+        Args:
+            directory: its folder; ``$XDG_STATE_HOME/knit-provider/cluster`` by default.
+            nodes: NodeManagers; 2 by default, or as many as it has if it is up.
+            hadoop_version: 3.5.0 (default) or 3.3.6.
+            overrides: Hadoop properties that win over ours.
+            queues: queues beside ``default`` and ``other``: name -> properties (``capacity`` in percent, ``state``...).
+            progress: shown the steps of ``up``.
+            timeout: seconds within which every daemon has to be ready.
+        """
+        if nodes is not None and (isinstance(nodes, bool) or not isinstance(nodes, int) or not 1 <= nodes <= 32):
+            raise ConfigurationError(f"nodes is {nodes!r}; it has to be a whole number from 1 to 32.")
+        if hadoop_version is not None and hadoop_version not in HADOOP_VERSIONS:
+            raise ConfigurationError(f"hadoop_version is {hadoop_version!r}; there are {', '.join(HADOOP_VERSIONS)}.")
+        root = Path(directory) if directory is not None else state.default_directory(os.environ)
+        self.directory = Path(os.path.abspath(root.expanduser()))
+        self._layout = Layout(self.directory)
+        self._nodes = nodes
+        self._version = hadoop_version
+        self._overrides = None if overrides is None else {key: str(value) for key, value in overrides.items()}
+        self._queues = None if queues is None else {name: dict(value) for name, value in queues.items()}
+        self._progress = progress or Progress()
+        self._timeout = timeout
+        self._guard: Guard | None = None
+        self._mine = False
+        self._pool = PortPool()
+        self._state = state.load(self.directory)
+        self._daemons: dict[str, Daemon] = {}
+        self._adopt()
+
+    def __enter__(self) -> LocalCluster:
+        self._mine = self.up(tied=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._mine:
+            self.down()
+
+    def up(self, *, tied: bool = False) -> bool:
+        """Brings the cluster up, or what is missing of it; returns when all of it is ready.
+
+        Args:
+            tied: end it when this process ends. Otherwise it stays until ``down``.
+
+        Returns:
+            True if anything had to be started, False if it was all up already.
+
+        Raises:
+            ConfigurationError: something is in the way: Java, Maven, disk, a port, settings unlike those it runs with.
+            ClusterUnavailable: a daemon did not come up; everything that was started has been ended again.
+        """
+        state.prepare_directory(self.directory)
+        with state.locked(self.directory, self._progress.note):
+            self._reload()
+            alive = [name for name, daemon in self._daemons.items() if daemon.alive]
+            if alive:
+                self._refuse_other_settings()
+                return self._start([name for name in self._daemons if name not in alive], tied=tied)
+            self._plan_anew()
+            return self._start(list(self._daemons), tied=tied)
+
+    def down(self, *, delete: bool = False) -> bool:
+        """Ends every process of the cluster, containers included. Its HDFS stays in the folder unless ``delete``.
+
+        Args:
+            delete: also delete the folder.
+
+        Returns:
+            True if anything was running.
+
+        Raises:
+            ClusterUnavailable: a process cannot be killed.
+        """
+        if not state.is_cluster_directory(self.directory):
+            return False
+        with state.locked(self.directory, self._progress.note):
+            self._reload()
+            ended = self._end_all(gently=not delete)
+            if delete:
+                shutil.rmtree(self.directory)
+                self._state = None
+                self._daemons = {}
+        self._dismiss_guard()
+        return ended
+
+    def status(self) -> ClusterStatus:
+        """What runs, what does not, and where it listens."""
+        self._reload()
+        return look(self.directory, self._state, self._daemons, self._plan if self._state else None)
+
+    def wait_ready(self, timeout: float | None = None) -> None:
+        """Waits until every daemon does its work, for instance after one was killed and started again.
+
+        Args:
+            timeout: seconds; the cluster's own by default.
+
+        Raises:
+            ClusterUnavailable: one died or is not ready in time.
+        """
+        Startup(self._plan, self._daemons, Progress(), self._timeout if timeout is None else timeout).run(())
+
+    def add_node(self) -> Daemon:
+        """Starts one more NodeManager and returns it when the ResourceManager counts on it."""
+        with state.locked(self.directory):
+            current = self._running()
+            number = 1 + max((int(name.rpartition("-")[2]) for name in current.nodes), default=0)
+            name = f"nodemanager-{number}"
+            with PortPool() as pool:
+                own = node_settings(self._layout, name, pool, overrides=current.overrides, previous={})
+                current.nodes[name] = own
+                self._write_node(name)
+                daemon = self._daemon(name)
+                self._daemons[name] = daemon
+                try:
+                    Startup(self._plan, self._daemons, Progress(), self._timeout).run([name])
+                except BaseException:
+                    daemon.stop(0)
+                    del self._daemons[name], current.nodes[name], current.daemons[name]
+                    state.save(self.directory, current)
+                    raise
+            return daemon
+
+    @property
+    def daemons(self) -> dict[str, Daemon]:
+        """All daemons: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver``, ``nodemanager-N``."""
+        return dict(self._daemons)
+
+    @property
+    def nodes(self) -> list[Daemon]:
+        """The NodeManagers."""
+        return [daemon for name, daemon in self._daemons.items() if kind_of(name) == "nodemanager"]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Every setting that the whole cluster shares."""
+        return dict(self._known().settings)
+
+    @property
+    def plan(self) -> Plan:
+        """How its daemons are run and asked."""
+        self._known()
+        return self._plan
+
+    @property
+    def hadoop_version(self) -> str:
+        """Hadoop's version."""
+        return self._known().hadoop_version
+
+    @property
+    def conf_dir(self) -> Path:
+        """What to use as ``HADOOP_CONF_DIR``."""
+        return self._layout.conf
+
+    @property
+    def hadoop_home(self) -> Path:
+        """What to use as ``HADOOP_HOME``: has ``bin/hadoop``, ``bin/yarn``, ``bin/hdfs`` and the rest."""
+        return self._layout.home
+
+    @property
+    def rm_web(self) -> str:
+        """The ResourceManager's web address, ``host:port``."""
+        return self._known().settings["yarn.resourcemanager.webapp.address"]
+
+    @property
+    def namenode(self) -> str:
+        """The NameNode's RPC address, ``host:port``."""
+        return self._known().settings["dfs.namenode.rpc-address"]
+
+    @property
+    def namenode_web(self) -> str:
+        """The NameNode's web address (WebHDFS too), ``host:port``."""
+        return self._known().settings["dfs.namenode.http-address"]
+
+    @property
+    def history_web(self) -> str:
+        """The JobHistoryServer's web address, ``host:port``."""
+        return self._known().settings["mapreduce.jobhistory.webapp.address"]
+
+    def env(self) -> dict[str, str]:
+        """The variables that make other programs use this cluster."""
+        return {
+            "HADOOP_CONF_DIR": str(self.conf_dir),
+            "HADOOP_HOME": str(self.hadoop_home),
+            "JAVA_HOME": self._known().java_home,
+        }
+
+    def _start(self, names: Collection[str], *, tied: bool) -> bool:
+        current = self._running()
+        if not names:
+            Startup(self._plan, self._daemons, self._progress, self._timeout).run(())
+            return False
+        require_space(self.directory, _NEEDED_BYTES, "the embedded Hadoop")
+        whole = len(names) == len(self._daemons)
+        guard = Guard(self.directory, current.generation) if whole or tied else None
+        try:
+            Startup(self._plan, self._daemons, self._progress, self._timeout).run(names)
+        except BaseException:
+            if whole:
+                self._end_all(gently=False)
+            else:
+                # A repair that failed ends what it started; what ran before goes on running.
+                end_all([p for name in names if (p := self._daemons[name].process)], grace=0)
+            if guard is not None:
+                guard.dismiss()
+            raise
+        finally:
+            self._pool.close()
+        if guard is not None and tied:
+            self._guard = guard
+        elif guard is not None:
+            guard.dismiss()
+        return True
+
+    def _plan_anew(self) -> None:
+        """Settles settings and ports of a cluster that is down, and writes its folder."""
+        previous = self._state
+        version = self._version or (previous.hadoop_version if previous else HADOOP_VERSIONS[0])
+        if previous and previous.hadoop_version != version and (self._layout.data / "formatted").exists():
+            raise ConfigurationError(
+                f"The HDFS in {self.directory} was made by Hadoop {previous.hadoop_version}; {version} cannot use it. "
+                "Choose another folder, or delete this one: knit cluster down --delete"
+            )
+        java = find_java(os.environ, version)
+        require_space(self.directory, _NEEDED_BYTES, "the embedded Hadoop")
+        jars = hadoop_jars(version, report=self._progress.note)
+        # A daemon of a start that died before it could write down its pid.
+        end_all(processes_with(marker(self.directory)), grace=0)
+        for folder in (self._layout.logs, self._layout.tmp, self._layout.data):
+            folder.mkdir(exist_ok=True)
+        overrides = self._overrides or {}
+        queues = self._queues or {}
+        self._pool = PortPool()
+        settings = cluster_settings(
+            self._layout,
+            self._pool,
+            overrides=overrides,
+            queues=queues,
+            previous=previous.settings if previous else {},
+        )
+        nodes = {}
+        for number in range(1, (self._nodes or 2) + 1):
+            name = f"nodemanager-{number}"
+            before = previous.nodes.get(name, {}) if previous else {}
+            nodes[name] = node_settings(self._layout, name, self._pool, overrides=overrides, previous=before)
+        self._state = state.State(
+            generation=secrets.token_hex(8),
+            up=True,
+            hadoop_version=version,
+            java_home=str(java.home),
+            java_major=java.major,
+            settings=settings,
+            nodes=nodes,
+            overrides=overrides,
+            queues=queues,
+            started=time.time(),
+        )
+        hadoop_home.build(self._layout, jars, java, version)
+        write_conf(self._layout.conf, settings)
+        shutil.rmtree(self.directory / "nodes", ignore_errors=True)
+        for name in nodes:
+            self._write_node(name)
+        state.save(self.directory, self._state)
+        self._adopt()
+
+    def _write_node(self, name: str) -> None:
+        write_conf(self._plan.conf_of(name), self._plan.settings_of(name))
+
+    def _end_all(self, *, gently: bool) -> bool:
+        grace = 8.0 if gently else 0.0
+        storage = [d.process for name, d in self._daemons.items() if name in _STORAGE and d.process]
+        others = [d.process for name, d in self._daemons.items() if name not in _STORAGE and d.process]
+        running = any(process.alive for process in [*storage, *others])
+        # HDFS last: a NodeManager that ends uploads its containers' logs.
+        left = end_all(others, grace=grace) + end_all(storage, grace=grace)
+        left += end_all([*processes_with(marker(self.directory)), *container_processes(self.directory)], grace=0)
+        for daemon in self._daemons.values():
+            daemon.forget()
+        if self._state is not None:
+            self._state.up = False
+            state.save(self.directory, self._state)
+        if left:
+            pids = ", ".join(str(process.pid) for process in left)
+            raise ClusterUnavailable(f"These processes of the cluster in {self.directory} cannot be killed: {pids}.")
+        return running
+
+    def _refuse_other_settings(self) -> None:
+        current = self._running()
+        for what, asked, has in (
+            ("nodes", self._nodes, len(current.nodes)),
+            ("hadoop_version", self._version, current.hadoop_version),
+            ("overrides", self._overrides, current.overrides),
+            ("queues", self._queues, current.queues),
+        ):
+            if asked is not None and asked != has:
+                raise ConfigurationError(
+                    f"The cluster in {self.directory} is up already, with {what} {has}, not {asked}. "
+                    "Take it down first (knit cluster down), or choose another folder."
+                )
+
+    def _reload(self) -> None:
+        fresh = state.load(self.directory)
+        if fresh is None or self._state is None or fresh.generation != self._state.generation:
+            self._state = fresh
+            self._daemons = {}
+        elif fresh != self._state:
+            self._state = fresh
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Makes the daemons' objects fit the state; those that are right already stay, as they hold child processes."""
+        if self._state is None:
+            return
+        for name in self._plan.names:
+            daemon = self._daemons.get(name)
+            if daemon is None or daemon.process != self._state.daemons.get(name):
+                self._daemons[name] = self._daemon(name)
+        self._daemons = {name: self._daemons[name] for name in self._plan.names}
+
+    def _daemon(self, name: str) -> Daemon:
+        process = self._known().daemons.get(name)
+        return Daemon(name, self._plan.launch(name), self._plan.addresses_of(name), process, changed=self._changed)
+
+    def _changed(self, name: str, process: ProcessId | None) -> None:
+        current = self._known()
+        current.daemons[name] = process
+        state.save(self.directory, current)
+
+    @property
+    def _plan(self) -> Plan:
+        current = self._known()
+        return Plan(self._layout, Java(Path(current.java_home), current.java_major), current.settings, current.nodes)
+
+    def _known(self) -> state.State:
+        if self._state is None:
+            raise ClusterUnavailable(
+                f"No cluster was ever up in {self.directory}. Start it: knit cluster up --directory {self.directory}"
+            )
+        return self._state
+
+    def _running(self) -> state.State:
+        current = self._known()
+        if not current.up:
+            raise ClusterUnavailable(f"The cluster in {self.directory} is down. Start it: knit cluster up")
+        return current
+
+    def _dismiss_guard(self) -> None:
+        if self._guard is not None:
+            self._guard.dismiss()
+            self._guard = None
+
+
+def end_generation(root: Path, generation: str) -> None:
+    """Ends one run of the cluster in a folder; a later run is left alone."""
+    if not state.is_cluster_directory(root):
+        return
+    current = state.load(root)
+    if current is not None and current.generation == generation and current.up:
+        LocalCluster(root).down()

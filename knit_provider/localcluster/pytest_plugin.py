@@ -1,0 +1,62 @@
+"""pytest fixture ``cluster``: one embedded Hadoop for the whole session, checked for leftovers at its end.
+
+Use it with ``pytest_plugins = ["knit_provider.localcluster.pytest_plugin"]`` in the root ``conftest.py``.
+
+Environment:
+    KNIT_TEST_CLUSTER: folder of a cluster that is up already (``knit cluster up -d DIR --queue stopped:STOPPED``); the
+        session uses it and leaves it up. Without it the session starts its own in a temporary folder.
+    KNIT_TEST_HADOOP_VERSION: Hadoop of a cluster of the session's own; 3.5.0 by default.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from knit_provider.localcluster.cluster import LocalCluster
+from knit_provider.localcluster.leftovers import wait_for_rest
+
+# One that takes nothing, for tests of what the scheduler refuses.
+TEST_QUEUES = {"stopped": {"state": "STOPPED"}}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[LocalCluster]:
+    """A running embedded Hadoop. The session fails if anything of the tests is left in it at the end."""
+    reused = os.environ.get("KNIT_TEST_CLUSTER")
+    if reused:
+        found = LocalCluster(reused)
+        status = found.status()
+        if not status.is_up:
+            pytest.fail(
+                f"KNIT_TEST_CLUSTER is {reused}, where the cluster is {status.state}. Start it: knit cluster up"
+            )
+        yield found
+        fail_on_leftovers(found)
+        return
+    with tempfile.TemporaryDirectory(prefix="knit-test-") as folder:
+        own = LocalCluster(
+            Path(folder) / "cluster", hadoop_version=os.environ.get("KNIT_TEST_HADOOP_VERSION"), queues=TEST_QUEUES
+        )
+        own.up(tied=True)
+        try:
+            yield own
+            fail_on_leftovers(own)
+        finally:
+            own.down(delete=True)
+
+
+def fail_on_leftovers(cluster: LocalCluster, seconds: float = 15.0) -> None:
+    """Fails the test or fixture that calls it if a cluster that should be at rest is not.
+
+    Args:
+        cluster: a running cluster.
+        seconds: how long what has just ended may take to be cleaned up.
+    """
+    lines = wait_for_rest(cluster.plan, seconds)
+    if lines:
+        pytest.fail("The tests left this behind:\n" + "\n".join(f"  {line}" for line in lines), pytrace=False)

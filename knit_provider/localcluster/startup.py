@@ -1,0 +1,208 @@
+"""Starts daemons, as many at once as their dependencies allow, and waits until each does its work."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import subprocess
+import time
+from collections.abc import Collection, Mapping
+
+import psutil
+
+from knit_provider.localcluster.daemon import Daemon, tail, title_of
+from knit_provider.localcluster.launch import Plan
+from knit_provider.localcluster.ports import is_free, split_address
+from knit_provider.localcluster.progress import Progress, first_lines
+from knit_provider.localcluster.settings import GUESTS
+from knit_provider.localcluster.web import NotReady
+from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
+
+_POLL = 0.15
+_HDFS = "HDFS folders"
+
+
+class Startup:
+    """One start of some or all daemons of a cluster."""
+
+    def __init__(self, plan: Plan, daemons: Mapping[str, Daemon], progress: Progress, timeout: float) -> None:
+        """Takes what it needs.
+
+        Args:
+            plan: how daemons are run.
+            daemons: all of the cluster's.
+            progress: told of every step.
+            timeout: seconds until all have to be ready.
+        """
+        self._plan = plan
+        self._daemons = daemons
+        self._progress = progress
+        self._timeout = timeout
+        self._began = time.monotonic()
+        self._ready: set[str] = set()
+        self._details: dict[str, str] = {}
+        self._format: subprocess.Popen[bytes] | None = None
+        self._hdfs_ready = False
+
+    def run(self, names: Collection[str]) -> None:
+        """Starts the named daemons and returns when all of the cluster's are ready.
+
+        Raises:
+            ConfigurationError: a port is in the way.
+            ClusterUnavailable: a daemon died or did not get ready in time.
+        """
+        self._check_ports(names)
+        waiting = list(names)
+        for name in self._daemons:
+            self._progress.step(title_of(name), "waiting" if name in waiting else "starting")
+        if "namenode" in waiting:
+            self._begin_format()
+        try:
+            while waiting or len(self._ready) < len(self._daemons):
+                for name in [name for name in waiting if self._may_start(name)]:
+                    waiting.remove(name)
+                    self._daemons[name].start()
+                    self._progress.step(title_of(name), "starting")
+                self._look(waiting)
+                time.sleep(_POLL)
+        finally:
+            if self._format is not None and self._format.poll() is None:
+                self._format.kill()
+                self._format.wait()
+
+    def _may_start(self, name: str) -> bool:
+        if name == "namenode":
+            return self._format_done()
+        # It makes its folders in HDFS once, at its start, and gives up if it cannot.
+        return name != "historyserver" or self._hdfs_ready
+
+    def _look(self, waiting: Collection[str]) -> None:
+        for name, daemon in self._daemons.items():
+            if name in self._ready or name in waiting:
+                continue
+            if not daemon.alive:
+                raise self._died(daemon)
+            try:
+                self._plan.check(name)
+            except NotReady as error:
+                self._details[name] = str(error)
+            except (KeyError, TypeError, IndexError) as error:
+                # A daemon answers with half an object while its parts are being wired together.
+                self._details[name] = f"answers incompletely ({error!r})"
+            else:
+                self._ready.add(name)
+                self._progress.step(title_of(name), "ready", f"{time.monotonic() - self._began:.1f} s")
+        if "namenode" in self._ready and not self._hdfs_ready:
+            self._make_folders()
+        if time.monotonic() - self._began > self._timeout:
+            raise self._late(waiting)
+
+    def _begin_format(self) -> None:
+        if (self._plan.layout.data / "formatted").exists():
+            return
+        # Whatever is there is of a start that was cut short, before any file was stored.
+        shutil.rmtree(self._plan.layout.data / "name", ignore_errors=True)
+        shutil.rmtree(self._plan.layout.data / "blocks", ignore_errors=True)
+        launch = self._plan.launch("namenode", "-format", "-nonInteractive")
+        self._progress.step(title_of("namenode"), "starting", "making its store")
+        with launch.out.open("wb") as out:
+            self._format = subprocess.Popen(
+                launch.command,
+                env=dict(launch.environment),
+                cwd=launch.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _format_done(self) -> bool:
+        if self._format is None:
+            return True
+        code = self._format.poll()
+        if code is None:
+            return False
+        if code != 0:
+            launch = self._plan.launch("namenode", "-format", "-nonInteractive")
+            raise ClusterUnavailable(
+                f"The NameNode could not make its store (exit code {code}); {launch.log} ends with:\n"
+                + first_lines([*tail(launch.out, 10), *tail(launch.log, 10)])
+            )
+        self._format = None
+        (self._plan.layout.data / "formatted").touch()
+        return True
+
+    def _make_folders(self) -> None:
+        hdfs = self._plan.webhdfs()
+        if not self._plan.settings["fs.defaultFS"].startswith("hdfs:"):
+            self._hdfs_ready = True
+            return
+        for path in ("/tmp", self._plan.settings["yarn.nodemanager.remote-app-log-dir"]):  # noqa: S108 - in HDFS
+            if path.startswith("/"):
+                hdfs.make(path, "1777")
+        for path in ("/user", "/mapreduce"):
+            hdfs.make(path, "755")
+        for user in (getpass.getuser(), *GUESTS):
+            hdfs.make(f"/user/{user}", "700", owner=user)
+        self._hdfs_ready = True
+
+    def _check_ports(self, names: Collection[str]) -> None:
+        wanted: dict[tuple[str, int], str] = {}
+        for name in names:
+            for key, address in self._plan.addresses_of(name).items():
+                what = f"{title_of(name)}'s {key}"
+                host, port = split_address(address, what)
+                if port and (host, port) in wanted:
+                    raise ConfigurationError(
+                        f"{what} and {wanted[host, port]} are both {address}. Give each its own port."
+                    )
+                wanted[host, port] = what
+                if port and not is_free(host, port):
+                    raise ConfigurationError(
+                        f"{what} has to listen on {address}, and {_owner(port)} is there. {_WAY_OUT}"
+                    )
+
+    def _died(self, daemon: Daemon) -> ClusterUnavailable:
+        self._progress.step(title_of(daemon.name), "failed")
+        lines = daemon.last_lines()
+        code = daemon.exit_code
+        how = "" if code is None else f" with exit code {code}" if code >= 0 else f" by signal {-code}"
+        reason = ""
+        if any("BindException" in line or "Address already in use" in line for line in lines):
+            taken = ", ".join(f"{key} {address}" for key, address in daemon.addresses.items())
+            reason = f" A port is in the way: it listens on {taken}. {_WAY_OUT}"
+        elif any("No space left on device" in line for line in lines):
+            reason = f" The disk of {self._plan.layout.root} is full. Make room or choose another folder."
+        return ClusterUnavailable(
+            f"{title_of(daemon.name)} ended{how} while it was starting.{reason} The last lines of {daemon.log}:\n"
+            + first_lines(lines)
+        )
+
+    def _late(self, waiting: Collection[str]) -> ClusterUnavailable:
+        late = [name for name in self._daemons if name not in self._ready]
+        # Who waits for somebody else is not to blame.
+        to_blame = next((name for name in late if name not in waiting), late[0])
+        for name in late:
+            self._progress.step(title_of(name), "failed", self._details.get(name, ""))
+        daemon = self._daemons[to_blame]
+        return ClusterUnavailable(
+            f"{title_of(to_blame)} was not ready within {self._timeout:.0f} s "
+            f"({self._details.get(to_blame, 'not started')}). The last lines of {daemon.log}:\n"
+            + first_lines(daemon.last_lines())
+        )
+
+
+_WAY_OUT = "End that process, or name another port (no override: a free one is picked)."
+
+
+def _owner(port: int) -> str:
+    """Who listens on a port, in words."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
+                if connection.pid is None:
+                    break
+                return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    except psutil.Error:
+        pass
+    return "another process"
