@@ -34,7 +34,10 @@ public final class Errors {
 
   private Errors() {}
 
-  /** The innermost error that says something: without wrappers, and a remote one as the class it had there. */
+  /**
+   * The innermost error that says something: without wrappers, and a remote one as the class it had
+   * there.
+   */
   public static Throwable unwrap(Throwable error) {
     Throwable current = error;
     while (true) {
@@ -95,13 +98,16 @@ public final class Errors {
     if (isUnavailable(actual)) {
       return CLUSTER_UNAVAILABLE;
     }
-    if (isRejection(actual)) {
+    if (isNamed(actual, "SubmissionRejected")) {
       return SUBMISSION_REJECTED;
     }
     return INTERNAL;
   }
 
-  /** The error's own words on one level, without the Java stack that the RM and the NN paste into them. */
+  /**
+   * The error's own words on one level, without the Java stack that the RM and the NN paste into
+   * them.
+   */
   public static String message(Throwable error) {
     Throwable actual = unwrap(error);
     String text = actual.getMessage();
@@ -120,6 +126,22 @@ public final class Errors {
     return words.toString();
   }
 
+  /** What was at the bottom of a failed connection, in a few words. */
+  public static String rootMessage(Throwable error) {
+    Throwable root = unwrap(error);
+    for (int depth = 0; root.getCause() != null && depth < 20; depth++) {
+      root = root.getCause();
+    }
+    if (root instanceof UnknownHostException) {
+      String host = root.getMessage();
+      return host == null || host.contains(" ") ? "unknown host" : "unknown host " + host;
+    }
+    if (root instanceof EOFException || isNamed(root, "RpcException")) {
+      return "it answers, but not in Hadoop's protocol (" + message(root) + "); is the port right?";
+    }
+    return message(root);
+  }
+
   /** Whether the cause, at any depth, is of this class. */
   public static boolean hasCause(Throwable error, Class<? extends Throwable> wanted) {
     Throwable current = error;
@@ -132,7 +154,10 @@ public final class Errors {
     return false;
   }
 
-  /** By simple name and through superclasses: several of these classes differ between Hadoop's versions and parts. */
+  /**
+   * By simple name and through superclasses: several of these classes differ between Hadoop's
+   * versions and parts.
+   */
   private static boolean isNamed(Throwable error, String simpleName) {
     for (Class<?> type = error.getClass(); type != null; type = type.getSuperclass()) {
       if (type.getSimpleName().equals(simpleName)) {
@@ -179,9 +204,5 @@ public final class Errors {
         || message.contains("Failed on local exception")
         || message.contains("is in safe mode")
         || message.contains("RPC response");
-  }
-
-  private static boolean isRejection(Throwable error) {
-    return isNamed(error, "YarnException") || isNamed(error, "InvalidResourceRequestException");
   }
 }

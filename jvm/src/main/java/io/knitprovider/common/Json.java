@@ -10,8 +10,9 @@ import org.json.JSONException;
 import org.json.JSONObject;
 
 /**
- * Typed reading of JSON. Everything here refuses a wrong type by an {@link InvalidInput} that names the field, where
- * org.json's own getters would silently turn {@code "3"} into 3 and 3 into {@code "3"}.
+ * Typed reading of JSON. Everything here refuses a wrong type by an {@link InvalidInput} that names
+ * the field, where org.json's own getters would silently turn {@code "3"} into 3 and 3 into {@code
+ * "3"}.
  */
 public final class Json {
 
@@ -81,7 +82,8 @@ public final class Json {
   public static int between(JSONObject json, String field, int fallback, int low, int high) {
     long value = integer(json, field, fallback);
     if (value < low || value > high) {
-      throw new InvalidInput(field + " is " + value + "; it has to lie between " + low + " and " + high);
+      throw new InvalidInput(
+          field + " is " + value + "; it has to lie between " + low + " and " + high);
     }
     return (int) value;
   }
