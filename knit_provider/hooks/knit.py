@@ -1,0 +1,130 @@
+"""``KnitHook``: an Airflow connection of type ``yarn`` made into a :class:`~knit_provider.Knit`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+from knit_provider.hooks.connection import knit_arguments
+from knit_provider.yarn.errors import KnitError
+
+if TYPE_CHECKING:
+    from knit_provider.yarn.files.port import Files
+    from knit_provider.yarn.knit import Knit
+    from knit_provider.yarn.report import ApplicationReport
+
+
+class KnitHook(BaseHook):
+    """A YARN cluster as an Airflow connection describes it.
+
+    Status, kill and the test button are REST calls and start no JVM; submitting does.
+
+    Args:
+        yarn_conn_id: connection of type ``yarn`` (default ``yarn_default``). None uses what the process's own
+            environment and Hadoop configuration say.
+
+    Example:
+        >>> hook = KnitHook("yarn_default")
+        >>> hook.report("application_1700000000000_0042").state
+        'RUNNING'
+    """
+
+    conn_name_attr = "yarn_conn_id"
+    default_conn_name = "yarn_default"
+    conn_type = "yarn"
+    hook_name = "Hadoop YARN"
+
+    def __init__(self, yarn_conn_id: str | None = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.yarn_conn_id = yarn_conn_id
+        self._arguments: dict[str, Any] | None = None
+        self._queue: str | None = None
+        self._conn: Knit | None = None
+
+    def get_conn(self) -> Knit:
+        """The handle on the cluster; made once per hook."""
+        if self._conn is None:
+            self._conn = self.new_conn()
+        return self._conn
+
+    def new_conn(self) -> Knit:
+        """A handle of its own, that shares no HTTP session with :meth:`get_conn`'s.
+
+        Raises:
+            ConfigurationError: for a connection that cannot be used.
+        """
+        from knit_provider.yarn.knit import Knit
+
+        self._read_connection()
+        return Knit(**(self._arguments or {}))
+
+    @property
+    def queue(self) -> str | None:
+        """The connection's queue, if it names one."""
+        self._read_connection()
+        return self._queue
+
+    @property
+    def files(self) -> Files:
+        """The cluster's filesystem: ``read``, ``list``, ``put`` and more."""
+        return self.get_conn().connection.files
+
+    def report(self, app_id: str) -> ApplicationReport:
+        """What is known of an application now.
+
+        Raises:
+            ApplicationNotFound: neither the ResourceManager nor the ledger knows it.
+        """
+        return self.get_conn().application(app_id).report()
+
+    def kill(self, app_id: str, timeout: float = 10.0) -> bool:
+        """Kill an application by REST.
+
+        Args:
+            app_id: YARN application id.
+            timeout: seconds to wait for its end (default 10).
+
+        Returns:
+            True only if it ended in state KILLED.
+        """
+        return bool(self.get_conn().yarn_api.kill(app_id, timeout=timeout))
+
+    def tracking_url(self, app_id: str) -> str:
+        """The ResourceManager's page about an application, which exists from its submission on."""
+        base = next(iter(self.get_conn().connection.session.addresses), "")
+        return f"{base.rstrip('/')}/cluster/app/{app_id}" if base else ""
+
+    def test_connection(self) -> tuple[bool, str]:
+        """What the connection form's test button calls: asks the ResourceManager and the NameNode who they are.
+
+        Returns:
+            Whether both answered and accepted the user, and what they said.
+        """
+        try:
+            with self.new_conn() as conn:
+                return True, _describe(conn)
+        except KnitError as e:
+            return False, str(e)
+
+    def _read_connection(self) -> None:
+        if self._arguments is not None:
+            return
+        if self.yarn_conn_id is None:
+            self._arguments, self._queue = {}, None
+            return
+        connection = self.get_connection(self.yarn_conn_id)
+        # Read for its side effect: Airflow masks what the extras hold in every log from here on.
+        _ = connection.extra_dejson
+        self._arguments, self._queue = knit_arguments(connection, self.log.warning)
+
+
+def _describe(conn: Knit) -> str:
+    info = conn.yarn_api.cluster_info()
+    version = info.get("resourceManagerVersion") or info.get("hadoopVersion") or "of unknown version"
+    ha_state = info.get("haState") or "unknown"
+    files = conn.connection.files
+    home = files.uri_home()
+    files.status("/")
+    how = "Kerberos" if conn.connection.secure else "simple authentication"
+    return f"ResourceManager {version} is {ha_state}; NameNode answers, home {home}; user {conn.user} by {how}"

@@ -1,0 +1,95 @@
+"""What a user gave an operator, checked after its templates were rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.knit import DEFAULT_SERVICE
+from knit_provider.yarn.units import check_int, check_seconds, parse_memory
+
+if TYPE_CHECKING:
+    from knit_provider.operators.knit import KnitStartOperator
+    from knit_provider.yarn.spec import ApplicationSpec
+
+ON_KILL = ("kill", "keep")
+
+
+def application_spec(
+    operator: KnitStartOperator,
+    context: Mapping[str, Any],
+    *,
+    queue: str | None,
+    tag: str | None,
+    lifetime: float | str | None,
+) -> ApplicationSpec:
+    """The operator's fields as an application of one service.
+
+    Args:
+        operator: with its templates rendered.
+        context: the task's, for the application's default name.
+        queue: the connection's, for an operator that names none.
+        tag: a further tag of the application.
+        lifetime: of the application; None takes the default of 7 days.
+
+    Raises:
+        ConfigurationError: naming the field and its value.
+    """
+    from knit_provider.yarn.spec import ApplicationSpec, Resources, Service
+
+    o = operator
+    if o.on_kill_action not in ON_KILL:
+        raise ConfigurationError(f"on_kill_action={o.on_kill_action!r}; use one of {', '.join(ON_KILL)}")
+    seconds(o.poll_interval, "poll_interval")
+    whole(o.log_tail_lines, "log_tail_lines", minimum=0)
+    if isinstance(o.env, Mapping):
+        raise ConfigurationError(
+            "env is the packed Python environment (a path or URI); environment variables go into envvars"
+        )
+    if not o.command or (isinstance(o.command, str) and not o.command.strip()):
+        raise ConfigurationError(f"command={o.command!r} is empty; if it is a template, it rendered to nothing")
+    service = Service(
+        instances=whole(o.num_containers, "num_containers", minimum=0),
+        resources=Resources(
+            memory=parse_memory(o.memory, "memory"),
+            vcores=whole(o.virtual_cores, "virtual_cores", minimum=1),
+            named={
+                name: whole(n, f"container_resources[{name!r}]") for name, n in (o.container_resources or {}).items()
+            },
+        ),
+        script=o.command if isinstance(o.command, str) else "",
+        argv=() if isinstance(o.command, str) else tuple(o.command),
+        env=o.env or None,
+        envvars=dict(o.envvars or {}),
+        files=o.files or {},
+        max_restarts=o.max_restarts,
+        allow_failures=o.allow_failures,
+    )
+    further: dict[str, Any] = {} if lifetime is None else {"lifetime": lifetime}
+    return ApplicationSpec(
+        name=o.app_name or _default_name(operator, context),
+        queue=o.yarn_queue or queue or "default",
+        services={DEFAULT_SERVICE: service},
+        tags=(*(o.tags or ()), *((tag,) if tag else ())),
+        max_attempts=o.max_attempts,
+        **further,
+    )
+
+
+def whole(value: object, what: str, *, minimum: int = 0) -> int:
+    """A whole number, also as the text that a template renders to."""
+    if isinstance(value, str) and value.strip().lstrip("+-").isdecimal():
+        value = int(value)
+    return check_int(value, what, minimum=minimum)
+
+
+def seconds(value: object, what: str) -> float:
+    """A positive number of seconds."""
+    return check_seconds(value, what, minimum=0.1)
+
+
+def _default_name(operator: KnitStartOperator, context: Mapping[str, Any]) -> str:
+    ti = context.get("ti")
+    dag_id = getattr(ti, "dag_id", None)
+    return f"{dag_id}.{operator.task_id}" if dag_id else str(operator.task_id)

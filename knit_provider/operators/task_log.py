@@ -1,0 +1,89 @@
+"""Containers' logs in the task's log, one group for each container's file."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from knit_provider.yarn.logs.chunk import LogChunk
+
+MAX_BYTES = 64 * 1024 * 1024
+# Written by the NodeManager for itself, and our own carrier of results.
+_NOT_SHOWN = ("prelaunch.out", "prelaunch.err", "launch_container.sh", "directory.info", "knit-result.json")
+_MARKERS = ("::group::", "::endgroup::")
+
+
+class TaskLog:
+    """Writes chunks of logs as whole lines.
+
+    The ApplicationMaster's own log is kept back: it says nothing about the user's command, and its last words are in
+    the diagnostics of a failure.
+
+    Args:
+        write: takes one line.
+        tail_lines: how many of the last lines of each container's stderr to remember.
+        max_bytes: after so much the rest is left to YARN (default 64 MiB).
+    """
+
+    def __init__(self, write: Callable[[str], object], *, tail_lines: int, max_bytes: int = MAX_BYTES) -> None:
+        self._write = write
+        self._tail_lines = tail_lines
+        self._left = max_bytes
+        self._open: tuple[str, str] | None = None
+        self._rest: dict[tuple[str, str], str] = {}
+        self._titles: dict[tuple[str, str], str] = {}
+        self._tails: dict[str, deque[str]] = {}
+
+    def add(self, chunk: LogChunk) -> None:
+        """Write what the chunk completes; an unfinished last line waits for its rest."""
+        if chunk.service is None or chunk.file in _NOT_SHOWN:
+            return
+        key = (chunk.container_id, chunk.file)
+        number = "" if chunk.index is None else f" {chunk.index}"
+        self._titles.setdefault(key, f"{chunk.service}{number} {chunk.file} ({chunk.container_id})")
+        *lines, rest = (self._rest.pop(key, "") + chunk.text).split("\n")
+        if rest:
+            self._rest[key] = rest
+        if lines:
+            self._lines(key, lines)
+
+    def say(self, line: str) -> None:
+        """Write a line that is of no container."""
+        self._close_group()
+        self._write(line)
+
+    def close(self) -> None:
+        """Write what has no newline at its end, and close the last group."""
+        for key, rest in list(self._rest.items()):
+            self._lines(key, [rest])
+        self._rest.clear()
+        self._close_group()
+
+    def tail(self, container_id: str) -> list[str]:
+        """The last lines of a container's stderr that have come by."""
+        return list(self._tails.get(container_id, ()))
+
+    def _lines(self, key: tuple[str, str], lines: list[str]) -> None:
+        container_id, file = key
+        if file == "stderr" and self._tail_lines > 0:
+            self._tails.setdefault(container_id, deque(maxlen=self._tail_lines)).extend(lines)
+        if self._left <= 0:
+            return
+        if self._open != key:
+            self._close_group()
+            self._write(f"::group::{self._titles[key]}")
+            self._open = key
+        for line in lines:
+            self._left -= len(line) + 1
+            if self._left <= 0:
+                self.say("The task's log takes no more of the containers' logs; YARN has them whole (knit logs)")
+                return
+            # A container's own group markers would close ours.
+            for marker in _MARKERS:
+                line = line.replace(marker, "")
+            self._write(line.rstrip("\r"))
+
+    def _close_group(self) -> None:
+        if self._open is not None:
+            self._write("::endgroup::")
+            self._open = None

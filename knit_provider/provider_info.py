@@ -1,0 +1,101 @@
+"""What Airflow is told about this package when it discovers providers.
+
+A literal, in a module that imports nothing: Airflow calls it without a safety net, so an error here would reach every
+DAG of the installation.
+"""
+
+from __future__ import annotations
+
+
+def get_provider_info() -> dict[str, object]:
+    """Airflow's provider metadata."""
+    return {
+        "package-name": "knit-provider",
+        "name": "Hadoop YARN",
+        "description": "Start, watch, read the logs of and kill applications on Hadoop YARN.",
+        "integrations": [
+            {
+                "integration-name": "Hadoop YARN",
+                "external-doc-url": "https://hadoop.apache.org/docs/stable/hadoop-yarn/hadoop-yarn-site/YARN.html",
+                "tags": ["apache"],
+            }
+        ],
+        "hooks": [{"integration-name": "Hadoop YARN", "python-modules": ["knit_provider.hooks.knit"]}],
+        "operators": [{"integration-name": "Hadoop YARN", "python-modules": ["knit_provider.operators.knit"]}],
+        "connection-types": [
+            {
+                "connection-type": "yarn",
+                "hook-class-name": "knit_provider.hooks.knit.KnitHook",
+                "hook-name": "Hadoop YARN",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["schema"],
+                    "relabeling": {
+                        "host": "ResourceManager host(s)",
+                        "port": "ResourceManager web port",
+                        "login": "User",
+                    },
+                    "placeholders": {
+                        "host": "rm1.example.com,rm2.example.com",
+                        "port": "8088",
+                        "login": "the user that applications run as",
+                        "hadoop_conf_dir": "/etc/hadoop/conf",
+                        "namenode": "hdfs://nameservice1",
+                        "queue": "default",
+                    },
+                },
+                "conn-fields": {
+                    "scheme": {
+                        "label": "Scheme",
+                        "description": "How the ResourceManager's REST interface is reached; default: what the "
+                        "Hadoop configuration says.",
+                        "schema": {"type": ["string", "null"], "enum": ["http", "https", None]},
+                    },
+                    "hadoop_conf_dir": {
+                        "label": "Hadoop configuration folder",
+                        "description": "Folder of core-site.xml, yarn-site.xml and hdfs-site.xml on the workers.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "hadoop_conf": {
+                        "label": "Hadoop properties",
+                        "description": "Hadoop properties as JSON; they win over the files.",
+                        "schema": {"type": ["object", "null"]},
+                    },
+                    "rm_addresses": {
+                        "label": "ResourceManager addresses",
+                        "description": "List of host:port, in place of host and port, where they differ in their ports.",
+                        "schema": {"type": ["array", "null"], "items": {"type": "string"}},
+                    },
+                    "namenode": {
+                        "label": "NameNode",
+                        "description": "host, host:port or an hdfs:// URI; becomes fs.defaultFS.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "gateway_path": {
+                        "label": "Gateway path",
+                        "description": "Path of a proxy in front of the ResourceManager.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "queue": {
+                        "label": "Queue",
+                        "description": "YARN queue of tasks that name none.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "hdfs_home": {
+                        "label": "HDFS folder",
+                        "description": "A writable folder; files go to .knitDeps below it. Default: the user's home.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "staging": {
+                        "label": "Staging folder",
+                        "description": "URI of a folder to stage into, where the default filesystem keeps no modes.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "bridge": {
+                        "label": "Bridge",
+                        "description": "What submits; auto fits.",
+                        "schema": {"type": ["string", "null"], "enum": ["auto", "jvm", None]},
+                    },
+                },
+            }
+        ],
+    }
