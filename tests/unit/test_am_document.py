@@ -62,7 +62,8 @@ def document(spec=SPEC, **fields):
 
 def test_the_document_is_as_the_master_reads_it():
     resource = {"uri": "hdfs://nn/run", "type": "FILE", "visibility": "PRIVATE", "size": 10, "timestamp": 20}
-    assert json.loads(json.dumps(document(hadoop_conf={"k": "v"}))) == {
+    described = document(hadoop_conf={"k": "v"}, am_resources={"knit.jar": LocalResource("hdfs://nn/jar", 1, 2)})
+    assert json.loads(json.dumps(described)) == {
         "version": 1,
         "application_id": APP,
         "submission_id": "abc",
@@ -78,6 +79,7 @@ def test_the_document_is_as_the_master_reads_it():
         "hadoop_conf": {"k": "v"},
         "acls": {"view": "bob ", "modify": " "},
         "master_script": "run-master.sh",
+        "am_files": ["hdfs://nn/jar"],
         "services": [
             {
                 "name": "a",

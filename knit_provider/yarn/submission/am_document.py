@@ -27,6 +27,7 @@ def am_document(
     staging_dir: str,
     ledger_file: str,
     local_resources: Mapping[str, Mapping[str, LocalResource]],
+    am_resources: Mapping[str, LocalResource] | None = None,
     bound: bool | None = None,
     lease_seconds: int = LEASE_SECONDS,
     hadoop_conf: Mapping[str, str] | None = None,
@@ -43,6 +44,7 @@ def am_document(
         staging_dir: full URI of the application's folder.
         ledger_file: full URI of its ledger entry.
         local_resources: service -> link name -> file. Each service's has to have its script.
+        am_resources: the ApplicationMaster's own files, which are listed so that nobody prunes them while it lives.
         bound: whether the application ends with its lease; None takes the spec's, and False if that says nothing.
         lease_seconds: how long a bound application lives without a sign of its client. Default 90.
         hadoop_conf: settings for nodes whose own configuration lacks them.
@@ -71,6 +73,7 @@ def am_document(
         "am_port_range": list(spec.master.port_range),
         "hadoop_conf": dict(hadoop_conf or {}),
         "master_script": MASTER_SCRIPT if spec.master.runs_script else None,
+        "am_files": sorted({resource.uri for resource in (am_resources or {}).values()}),
         "services": services,
     }
     acls = spec.acls.to_yarn()

@@ -1,0 +1,147 @@
+"""The ledger: proof that an application started, and how it ended, for when YARN has forgotten it.
+
+Its ApplicationMaster makes the entry before it launches anything, and adds the outcome at the end. Clients only read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from knit_provider.yarn.errors import KnitError
+from knit_provider.yarn.files.port import Files, RemoteFileNotFound
+from knit_provider.yarn.submission.staging import Paths
+
+# 20,000 containers, the most that an entry lists, take about 5 MB.
+_MAX_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class LedgerContainer:
+    """One container of an application that has ended.
+
+    Attributes:
+        id: YARN container id.
+        service: its service.
+        index: its index within the service.
+        node: ``host:port`` of its NodeManager.
+        node_http: ``host:port`` of that NodeManager's web interface.
+        exit_code: its exit code; None where it is not known.
+        state: how it ended.
+    """
+
+    id: str
+    service: str
+    index: int
+    node: str
+    node_http: str
+    exit_code: int | None
+    state: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an application ended.
+
+    Attributes:
+        final_status: ``SUCCEEDED``, ``FAILED`` or ``KILLED``.
+        diagnostics: why.
+        exit_code: of the first container that failed, or None.
+        finished_ms: when, in ms since the epoch.
+        containers: what ran, at most 20,000.
+    """
+
+    final_status: str
+    diagnostics: str
+    exit_code: int | None
+    finished_ms: int
+    containers: tuple[LedgerContainer, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended well."""
+        return self.final_status == "SUCCEEDED"
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """That an application started.
+
+    Attributes:
+        application_id: YARN application id.
+        submission_id: which submission of that id it was.
+        attempt: the attempt that made the entry.
+        container_id: that attempt's container.
+        started_ms: when, in ms since the epoch.
+        outcome: how it ended; None while it runs, and for ever if it ended without a word.
+    """
+
+    application_id: str
+    submission_id: str
+    attempt: int
+    container_id: str
+    started_ms: int
+    outcome: Outcome | None = None
+
+
+def read_ledger(files: Files, paths: Paths, app_id: str) -> LedgerEntry | None:
+    """Read an application's entry.
+
+    Returns:
+        The entry; None where there is none, which proves that none of its containers was ever started.
+
+    Raises:
+        KnitError: the entry is damaged, which proves nothing but that the application started.
+        ClusterUnavailable: the filesystem cannot be asked, which proves nothing at all.
+    """
+    path = paths.ledger(app_id)
+    try:
+        content = files.read(path, _MAX_BYTES)
+    except RemoteFileNotFound:
+        return None
+    try:
+        return _entry(json.loads(content))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise KnitError(
+            f"the ledger entry {path} cannot be read ({error!r}); {app_id} has started, but how it ended is not known"
+        ) from error
+
+
+def _entry(document: Mapping[str, Any]) -> LedgerEntry:
+    outcome = document.get("outcome")
+    return LedgerEntry(
+        application_id=str(document["application_id"]),
+        submission_id=str(document["submission_id"]),
+        attempt=int(document["attempt"]),
+        container_id=str(document["container_id"]),
+        started_ms=int(document["started_ms"]),
+        outcome=None if outcome is None else _outcome(outcome),
+    )
+
+
+def _outcome(document: Mapping[str, Any]) -> Outcome:
+    return Outcome(
+        final_status=str(document["final_status"]),
+        diagnostics=str(document.get("diagnostics") or ""),
+        exit_code=_number(document.get("exit_code")),
+        finished_ms=int(document.get("finished_ms") or 0),
+        containers=tuple(_container(container) for container in document.get("containers") or ()),
+    )
+
+
+def _container(document: Mapping[str, Any]) -> LedgerContainer:
+    return LedgerContainer(
+        id=str(document["id"]),
+        service=str(document.get("service") or ""),
+        index=int(document.get("index") or 0),
+        node=str(document.get("node") or ""),
+        node_http=str(document.get("node_http") or ""),
+        exit_code=_number(document.get("exit_code")),
+        state=str(document.get("state") or ""),
+    )
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
