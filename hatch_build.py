@@ -36,8 +36,8 @@ class JarBuildHook(BuildHookInterface):
         maven = shutil.which("mvn")
         if maven is None:
             raise RuntimeError(
-                f"{missing[0]} is not there and Maven (`mvn`), which builds it, is not on PATH. Install Maven and a JDK, "
-                "install knit-provider from its wheel or sdist, or set KNIT_SKIP_JVM=1 to build without the jar"
+                f"{missing[0]} is not there and Maven (`mvn`), which builds it, is not on PATH. Install Maven and a "
+                "JDK, install knit-provider from its wheel or sdist, or set KNIT_SKIP_JVM=1 to build without the jar"
             )
         self.app.display_info("Building knit.jar with Maven")
         subprocess.run([maven, "-B", "-q", "-DskipTests", "package"], cwd=root, check=True)

@@ -74,7 +74,9 @@ class AirflowServer:
             self.command(*arguments), env=self.env, capture_output=True, text=True, timeout=timeout, check=False
         )
         if done.returncode:
-            raise AirflowServerError(f"airflow {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
+            raise AirflowServerError(
+                f"airflow {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-3000:]}"
+            )
         return done.stdout
 
     def start(self) -> AirflowServer:
