@@ -1,0 +1,56 @@
+package io.knitprovider.am;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Paths;
+import java.util.Map;
+
+/** What the NodeManager and our launcher tell the ApplicationMaster's process. */
+public final class AmEnvironment {
+
+  private static final String SPEC_FILE = "knit-spec.json";
+
+  /** Id of our own container. */
+  public final String containerId;
+
+  /** The node's name as its NodeManager gives it. */
+  public final String host;
+
+  /** A folder whose files YARN keeps as our logs. */
+  public final File logDir;
+
+  /** When the launcher began, in milliseconds since the epoch; 0 where it could not say. */
+  public final long launchedMs;
+
+  private AmEnvironment(String containerId, String host, File logDir, long launchedMs) {
+    this.containerId = containerId;
+    this.host = host;
+    this.logDir = logDir;
+    this.launchedMs = launchedMs;
+  }
+
+  static AmEnvironment read(Map<String, String> environment) {
+    String launched = System.getProperty("knit.launched", "");
+    return new AmEnvironment(
+        require(environment, "CONTAINER_ID"),
+        require(environment, "NM_HOST"),
+        new File(environment.getOrDefault("LOG_DIRS", ".").split(",")[0]),
+        launched.matches("\\d{13}") ? Long.parseLong(launched) : 0);
+  }
+
+  private static String require(Map<String, String> environment, String name) {
+    String value = environment.get(name);
+    if (value == null || value.isEmpty()) {
+      throw new IllegalStateException(
+          name + " is not set: the ApplicationMaster is to be started by a YARN NodeManager");
+    }
+    return value;
+  }
+
+  /** The application's document, which YARN has put into our working directory. */
+  static String readSpec() throws IOException {
+    return new String(Files.readAllBytes(Paths.get(SPEC_FILE)), StandardCharsets.UTF_8);
+  }
+}

@@ -1,0 +1,260 @@
+package io.knitprovider.am;
+
+import io.knitprovider.am.cluster.ClusterConf;
+import io.knitprovider.am.cluster.ContainerCredentials;
+import io.knitprovider.am.cluster.Heartbeat;
+import io.knitprovider.am.cluster.LaunchContexts;
+import io.knitprovider.am.cluster.Registration;
+import io.knitprovider.am.control.ControlSecrets;
+import io.knitprovider.am.control.ControlServer;
+import io.knitprovider.am.control.Lease;
+import io.knitprovider.am.control.LeaseWatch;
+import io.knitprovider.am.spec.ApplicationSpec;
+import io.knitprovider.am.spec.SpecReader;
+import io.knitprovider.am.state.ApplicationState;
+import io.knitprovider.am.state.Outcome;
+import io.knitprovider.am.store.Journal;
+import io.knitprovider.common.InvalidInput;
+import java.io.IOException;
+import java.security.GeneralSecurityException;
+import java.util.Collections;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.io.Text;
+import org.apache.hadoop.security.Credentials;
+import org.apache.hadoop.security.UserGroupInformation;
+import org.apache.hadoop.yarn.api.records.ApplicationAttemptId;
+import org.apache.hadoop.yarn.api.records.ContainerId;
+import org.apache.hadoop.yarn.exceptions.YarnException;
+
+/**
+ * One attempt, from its first line to its last: registers with the ResourceManager, asks for the
+ * first containers, and only then opens the filesystem, where the ledger decides whether anything
+ * may be launched at all. Then it waits for whatever ends the application.
+ */
+final class ApplicationMaster {
+
+  private static final Clock CLOCK = Clock.SYSTEM;
+
+  private final AmEnvironment environment;
+  private final ApplicationAttemptId attemptId;
+  private final int attempt;
+  private ApplicationSpec spec;
+  private volatile ApplicationState state;
+  private volatile MasterScript masterScript;
+
+  ApplicationMaster(AmEnvironment environment) {
+    this.environment = environment;
+    this.attemptId = ContainerId.fromString(environment.containerId).getApplicationAttemptId();
+    this.attempt = attemptId.getAttemptId();
+  }
+
+  /** Runs the attempt to its end; returns the process's exit code. */
+  int run() throws IOException, YarnException, InterruptedException {
+    ControlServer control;
+    try {
+      spec = SpecReader.read(AmEnvironment.readSpec());
+      if (!spec.applicationId.equals(attemptId.getApplicationId().toString())) {
+        throw new InvalidInput("the document is that of " + spec.applicationId);
+      }
+    } catch (InvalidInput e) {
+      return refuse(
+          new Configuration(false), "The application's document is not usable: " + e.getMessage());
+    }
+    // Two processors' worth of class loading: the port on one, Hadoop's configuration on the other.
+    CompletableFuture<ControlServer> port = CompletableFuture.supplyAsync(this::bind);
+    Configuration conf = ClusterConf.forYarn(spec.hadoopConf);
+    UserGroupInformation.setConfiguration(conf);
+    Credentials credentials = UserGroupInformation.getCurrentUser().getCredentials();
+    Registration registration = new Registration(conf, CLOCK);
+    try {
+      control = port.get();
+    } catch (ExecutionException e) {
+      return refuse(conf, e.getCause().getCause().getMessage());
+    }
+    ControlSecrets secrets =
+        ControlSecrets.from(alias -> credentials.getSecretKey(new Text(alias)));
+    if (secrets == null) {
+      Log.warn("the submission brought no secrets: there is no control channel");
+      control.stop();
+      control = null;
+    }
+    registration.register(environment.host, control == null ? -1 : control.port());
+    logRegistered();
+    return serve(conf, registration, credentials, secrets, control);
+  }
+
+  private ControlServer bind() {
+    try {
+      return ControlServer.bind(environment.host, spec.lowPort, spec.highPort);
+    } catch (IOException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private void logRegistered() {
+    long since = environment.launchedMs;
+    Log.info(
+        "registered attempt "
+            + attempt
+            + " of "
+            + spec.applicationId
+            + (since == 0 ? "" : " after " + (CLOCK.wallMs() - since) + " ms"));
+  }
+
+  private int serve(
+      Configuration conf,
+      Registration registration,
+      Credentials credentials,
+      ControlSecrets secrets,
+      ControlServer control)
+      throws IOException, InterruptedException {
+    Lease lease = new Lease(CLOCK, spec.bound, spec.leaseSeconds);
+    Journal journal = new Journal(attempt);
+    ApplicationState application = new ApplicationState(spec, CLOCK, journal);
+    Heartbeat[] heartbeat = new Heartbeat[1];
+    ControlPanel panel =
+        new ControlPanel(
+            spec,
+            application,
+            journal,
+            lease,
+            attempt,
+            environment.containerId,
+            () -> heartbeat[0].wake());
+    heartbeat[0] =
+        new Heartbeat(registration, application, journal, CLOCK, panel::progress, this::leave);
+    state = application;
+    registration.learnResourceTypes();
+    String excess = application.limit(registration.maximum());
+    if (excess != null) {
+      application.end(Outcome.failed(excess));
+    }
+    if (attempt == 1) {
+      application.begin();
+    }
+    String address = control == null ? null : environment.host + ":" + control.port();
+    ContainerCredentials passedOn = new ContainerCredentials(credentials);
+    heartbeat[0].start(conf, new LaunchContexts(spec, address, passedOn));
+    Ending ending = new Ending(spec, application, journal, registration, heartbeat[0], control);
+
+    // The first containers are asked for. From here on there is time.
+    startControl(control, secrets, panel);
+    Opening opening = new Opening(spec, application, journal, attempt, environment.containerId);
+    if (opening.open(registration.survivors(), heartbeat[0], lease, panel)) {
+      if (address != null) {
+        opening.publish(environment.host, control.port());
+      }
+      watch(lease, opening, application, heartbeat[0]);
+      if (spec.masterScript != null) {
+        startMaster(opening, address, passedOn, application, journal);
+      }
+    }
+    Outcome outcome = application.awaitOutcome();
+    return ending.carryOut(outcome, opening, masterScript);
+  }
+
+  private static void startControl(
+      ControlServer control, ControlSecrets secrets, ControlPanel panel) throws IOException {
+    if (control == null) {
+      return;
+    }
+    try {
+      control.start(secrets, panel);
+    } catch (GeneralSecurityException e) {
+      control.stop();
+      Log.warn("the control channel's key or certificate is not usable: there is no channel", e);
+    }
+  }
+
+  private void watch(
+      Lease lease, Opening opening, ApplicationState application, Heartbeat heartbeat) {
+    if (!lease.isBound()) {
+      return;
+    }
+    Runnable expire =
+        () -> {
+          Log.info("the lease has expired");
+          application.end(
+              Outcome.killed(
+                  "Nobody renewed the lease of this bound application for "
+                      + lease.seconds()
+                      + " s: whoever started it is gone. Start it detached (bound=False) to let it"
+                      + " live on."));
+          heartbeat.wake();
+        };
+    new LeaseWatch(lease, CLOCK, opening::leaseTouched, opening.leaseAtStart(), expire).start();
+  }
+
+  private void startMaster(
+      Opening opening,
+      String address,
+      ContainerCredentials passedOn,
+      ApplicationState application,
+      Journal journal)
+      throws InterruptedException {
+    if (opening.masterStarted() && attempt > spec.maxAttempts) {
+      application.end(
+          Outcome.failed(
+              "The master script was started by an earlier attempt of the ApplicationMaster, which"
+                  + " is gone; max_attempts is "
+                  + spec.maxAttempts
+                  + ", so it is not run again."));
+      return;
+    }
+    masterScript =
+        new MasterScript(
+            spec.masterScript,
+            environment.logDir,
+            LaunchContexts.environment(
+                spec, address, environment.containerId, "master", 0, environment.logDir.getPath()),
+            passedOn.fileContent());
+    journal.write(new org.json.JSONObject().put("event", "master"));
+    journal.afterFlush(
+        () -> {
+          try {
+            masterScript.start(application::end);
+          } catch (IOException e) {
+            application.end(
+                Outcome.failed("The master script cannot be started: " + Log.describe(e)));
+          }
+        });
+  }
+
+  /** Registers only to say why nothing can be run: nobody else would. */
+  private int refuse(Configuration brought, String why)
+      throws IOException, YarnException, InterruptedException {
+    Log.warn(why);
+    Configuration conf = ClusterConf.forYarn(Collections.emptyMap());
+    conf.addResource(brought);
+    Registration registration = new Registration(conf, CLOCK);
+    registration.register(environment.host, -1);
+    registration.unregister(Outcome.failed(why));
+    return 0;
+  }
+
+  /** Something of ours broke. A later attempt may do better; the last one says what it was. */
+  void crashed(Throwable error) {
+    Log.error("internal error", error);
+    ApplicationState application = state;
+    if (application != null
+        && attempt >= spec.maxAttempts
+        && application.outcome() == null
+        && !(error instanceof VirtualMachineError)) {
+      application.end(
+          Outcome.failed("Internal error of the ApplicationMaster: " + Log.describe(error)));
+    } else {
+      leave();
+    }
+  }
+
+  /** Goes at once and leaves the containers to a later attempt, if YARN starts one. */
+  private void leave() {
+    MasterScript script = masterScript;
+    if (script != null) {
+      script.stop();
+    }
+    Runtime.getRuntime().halt(1);
+  }
+}

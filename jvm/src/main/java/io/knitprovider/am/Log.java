@@ -1,0 +1,83 @@
+package io.knitprovider.am;
+
+import io.knitprovider.common.Errors;
+import java.io.PrintStream;
+import java.time.LocalDateTime;
+import java.time.format.DateTimeFormatter;
+import java.util.Locale;
+
+/**
+ * One line per event on stderr, which YARN keeps as the ApplicationMaster's log. Our own few lines,
+ * because a logging framework costs start-up time and its configuration belongs to the node.
+ */
+public final class Log {
+
+  private enum Level {
+    DEBUG,
+    INFO,
+    WARN,
+    ERROR
+  }
+
+  private static final DateTimeFormatter TIME =
+      DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm:ss.SSS");
+  private static final Level THRESHOLD = threshold(System.getenv("KNIT_LOG_LEVEL"));
+
+  private Log() {}
+
+  public static void debug(String message) {
+    write(Level.DEBUG, message);
+  }
+
+  public static void info(String message) {
+    write(Level.INFO, message);
+  }
+
+  public static void warn(String message) {
+    write(Level.WARN, message);
+  }
+
+  /** A warning with what went wrong, without its stack. */
+  public static void warn(String message, Throwable cause) {
+    write(Level.WARN, message + ": " + describe(cause));
+    if (THRESHOLD == Level.DEBUG) {
+      cause.printStackTrace();
+    }
+  }
+
+  /** An error of our own, with its stack: somebody will have to find the place. */
+  public static void error(String message, Throwable cause) {
+    write(Level.ERROR, message + ": " + describe(cause));
+    cause.printStackTrace();
+  }
+
+  /** The error's class and words on one line. */
+  public static String describe(Throwable cause) {
+    Throwable actual = Errors.unwrap(cause);
+    return actual.getClass().getSimpleName()
+        + ": "
+        + Errors.message(actual).replace('\n', ' ').trim();
+  }
+
+  private static void write(Level level, String message) {
+    if (level.compareTo(THRESHOLD) < 0) {
+      return;
+    }
+    String line = TIME.format(LocalDateTime.now()) + " " + level + " " + message;
+    PrintStream err = System.err;
+    synchronized (err) {
+      err.println(line);
+      err.flush();
+    }
+  }
+
+  private static Level threshold(String name) {
+    String wanted = name == null ? "" : name.trim().toUpperCase(Locale.ROOT);
+    for (Level level : Level.values()) {
+      if (level.name().equals(wanted)) {
+        return level;
+      }
+    }
+    return Level.INFO;
+  }
+}

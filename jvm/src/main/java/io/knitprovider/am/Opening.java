@@ -1,0 +1,242 @@
+package io.knitprovider.am;
+
+import io.knitprovider.am.cluster.ClusterConf;
+import io.knitprovider.am.cluster.Heartbeat;
+import io.knitprovider.am.control.Lease;
+import io.knitprovider.am.spec.ApplicationSpec;
+import io.knitprovider.am.state.ApplicationState;
+import io.knitprovider.am.state.Outcome;
+import io.knitprovider.am.state.Recovery;
+import io.knitprovider.am.store.Journal;
+import io.knitprovider.am.store.JournalReader;
+import io.knitprovider.am.store.Ledger;
+import io.knitprovider.am.store.Staging;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import org.apache.hadoop.security.AccessControlException;
+import org.apache.hadoop.yarn.api.records.Container;
+import org.json.JSONObject;
+
+/**
+ * The part of the start that needs the filesystem: claims the ledger, takes over from earlier
+ * attempts and opens the journal. Nothing is launched before all of it is done, because launches
+ * wait for the journal.
+ */
+final class Opening {
+
+  private static final String AM_FILE = "am.json";
+  private static final String LEASE_FILE = "lease";
+
+  /** How long the filesystem may be away when we start. */
+  private static final long PATIENCE_MS = 120_000;
+
+  /** How long to wait for news of the containers that earlier attempts have launched. */
+  private static final long NEWS_MS = 10_000;
+
+  private final ApplicationSpec spec;
+  private final ApplicationState state;
+  private final Journal journal;
+  private final int attempt;
+  private final String ownContainer;
+  private final Recovery recovery;
+  private Staging staging;
+  private Ledger ledger;
+  private Ledger.Claim claim;
+  private long leaseAtStart;
+
+  Opening(
+      ApplicationSpec spec,
+      ApplicationState state,
+      Journal journal,
+      int attempt,
+      String ownContainer) {
+    this.spec = spec;
+    this.state = state;
+    this.journal = journal;
+    this.attempt = attempt;
+    this.ownContainer = ownContainer;
+    this.recovery = new Recovery(state);
+  }
+
+  /**
+   * Does all of it.
+   *
+   * @param survivors containers of earlier attempts that YARN says run on
+   * @return whether the application goes on; if not, its outcome is set
+   */
+  boolean open(List<Container> survivors, Heartbeat heartbeat, Lease lease, ControlPanel panel)
+      throws InterruptedException {
+    List<JSONObject> past = new ArrayList<>();
+    try {
+      withPatience(() -> claim(past));
+    } catch (IOException e) {
+      state.end(
+          Outcome.failed(
+              "The ApplicationMaster cannot use " + spec.stagingDir + ": " + Log.describe(e)));
+      return false;
+    }
+    if (claim == Ledger.Claim.TAKEN) {
+      state.end(
+          Outcome.failed(
+              spec.applicationId
+                  + " has already run under another submission: "
+                  + spec.ledgerFile
+                  + " is its ledger. Nothing was launched; submit under a new application id."));
+      return false;
+    }
+    if (claim == Ledger.Claim.ALREADY_OVER) {
+      state.end(ledger.outcome());
+      return false;
+    }
+    journal.write(
+        new JSONObject()
+            .put("event", "attempt")
+            .put("attempt", attempt)
+            .put("container", ownContainer));
+    if (attempt > 1) {
+      recover(past, survivors, heartbeat, lease);
+      panel.recovered();
+    }
+    journal.open(staging);
+    return state.outcome() == null;
+  }
+
+  private void claim(List<JSONObject> past) throws IOException {
+    staging = Staging.open(spec.stagingDir, ClusterConf.forFiles(spec.hadoopConf));
+    ledger =
+        new Ledger(
+            staging,
+            spec.ledgerFile,
+            Clock.SYSTEM,
+            spec.applicationId,
+            spec.submissionId,
+            attempt,
+            ownContainer);
+    claim = ledger.claim();
+    if (claim == Ledger.Claim.OURS && attempt > 1) {
+      past.clear();
+      past.addAll(JournalReader.before(attempt, staging));
+    }
+    leaseAtStart = spec.bound ? staging.modified(LEASE_FILE) : 0;
+  }
+
+  private void recover(
+      List<JSONObject> past, List<Container> survivors, Heartbeat heartbeat, Lease lease) {
+    recovery.replay(past);
+    if (recovery.detached()) {
+      lease.detach();
+    }
+    if (recovery.outcome() != null) {
+      state.end(recovery.outcome());
+    }
+    heartbeat.onSurvivors(later -> adopt(later, heartbeat));
+    adopt(survivors, heartbeat);
+    Log.info(
+        "took over from an earlier attempt: "
+            + survivors.size()
+            + " containers run on, "
+            + recovery.unheard()
+            + " not heard of yet");
+    state.begin();
+    heartbeat.wake();
+    if (recovery.unheard() > 0) {
+      Thread waiter = new Thread(() -> giveUpLater(heartbeat), "recovery");
+      waiter.setDaemon(true);
+      waiter.start();
+    }
+  }
+
+  private void adopt(List<Container> containers, Heartbeat heartbeat) {
+    List<String> ids = new ArrayList<>();
+    containers.forEach(container -> ids.add(container.getId().toString()));
+    Set<String> strangers = recovery.adopt(ids);
+    for (Container container : containers) {
+      if (strangers.contains(container.getId().toString())) {
+        Log.info("ending " + container.getId() + ", which no journal knows");
+        heartbeat.end(container);
+      }
+    }
+  }
+
+  private void giveUpLater(Heartbeat heartbeat) {
+    try {
+      long until = Clock.SYSTEM.monotonicMs() + NEWS_MS;
+      while (recovery.unheard() > 0 && Clock.SYSTEM.monotonicMs() < until) {
+        Thread.sleep(200);
+      }
+      recovery.giveUp();
+      heartbeat.wake();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /** Says in the staging folder where we are, for those who cannot ask the ResourceManager. */
+  void publish(String host, int port) {
+    JSONObject address =
+        new JSONObject()
+            .put("version", 1)
+            .put("attempt", attempt)
+            .put("host", host)
+            .put("port", port);
+    try {
+      staging.replace(AM_FILE, address.toString());
+    } catch (IOException e) {
+      Log.warn("am.json cannot be written; the ResourceManager's report says the same", e);
+    }
+  }
+
+  private interface Work {
+    void run() throws IOException;
+  }
+
+  /** A NameNode that restarts or is in safe mode is back soon; one that forbids is not. */
+  private static void withPatience(Work work) throws IOException, InterruptedException {
+    long until = Clock.SYSTEM.monotonicMs() + PATIENCE_MS;
+    while (true) {
+      try {
+        work.run();
+        return;
+      } catch (AccessControlException e) {
+        throw e;
+      } catch (IOException e) {
+        if (Clock.SYSTEM.monotonicMs() > until) {
+          throw e;
+        }
+        Log.warn("the filesystem cannot be used yet, trying again", e);
+        Thread.sleep(1_000);
+      }
+    }
+  }
+
+  long leaseTouched() throws IOException {
+    return staging.modified(LEASE_FILE);
+  }
+
+  long leaseAtStart() {
+    return leaseAtStart;
+  }
+
+  boolean masterStarted() {
+    return recovery.masterStarted();
+  }
+
+  /** Null where the filesystem could not be opened. */
+  Staging staging() {
+    return staging;
+  }
+
+  /** The ledger, or null where it is not ours to write. */
+  Ledger ownLedger() {
+    return claim == Ledger.Claim.OURS ? ledger : null;
+  }
+
+  /** Whether the staging folder may go: not while the ledger's owner may still need it. */
+  boolean mayDeleteStaging() {
+    return staging != null
+        && claim != null
+        && (claim != Ledger.Claim.TAKEN || ledger.outcome() != null);
+  }
+}

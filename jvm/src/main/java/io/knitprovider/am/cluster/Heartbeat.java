@@ -1,0 +1,252 @@
+package io.knitprovider.am.cluster;
+
+import io.knitprovider.am.Clock;
+import io.knitprovider.am.Log;
+import io.knitprovider.am.state.ApplicationState;
+import io.knitprovider.am.state.AskGroup;
+import io.knitprovider.am.state.ContainerRecord;
+import io.knitprovider.am.state.ExitVerdict;
+import io.knitprovider.am.state.Outcome;
+import io.knitprovider.am.store.Journal;
+import io.knitprovider.common.Errors;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.function.DoubleSupplier;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.yarn.api.protocolrecords.AllocateResponse;
+import org.apache.hadoop.yarn.api.records.AMCommand;
+import org.apache.hadoop.yarn.api.records.Container;
+import org.apache.hadoop.yarn.api.records.ContainerId;
+import org.apache.hadoop.yarn.api.records.ContainerStatus;
+import org.apache.hadoop.yarn.api.records.NodeId;
+import org.apache.hadoop.yarn.client.api.AMRMClient;
+import org.apache.hadoop.yarn.client.api.AMRMClient.ContainerRequest;
+import org.apache.hadoop.yarn.exceptions.ApplicationAttemptNotFoundException;
+import org.apache.hadoop.yarn.exceptions.InvalidResourceRequestException;
+import org.apache.hadoop.yarn.exceptions.YarnException;
+
+/**
+ * The one loop that talks to the ResourceManager: carries what is wanted there, and what was given
+ * and what has ended back.
+ */
+public final class Heartbeat {
+
+  private final AMRMClient<ContainerRequest> client;
+  private final ContainerRequests requests;
+  private final ApplicationState state;
+  private final Journal journal;
+  private final Clock clock;
+  private final DoubleSupplier progress;
+  private final Runnable onDisowned;
+  private final NodeExclusion exclusion = new NodeExclusion();
+  private final Pace pace;
+  private final Thread thread = new Thread(this::run, "heartbeat");
+  private Consumer<List<Container>> onSurvivors = containers -> {};
+  private Launcher launcher;
+  private boolean woken;
+  private boolean stopped;
+  private long failingSince = -1;
+
+  /**
+   * @param onDisowned what to do when the ResourceManager does not know this attempt any more
+   */
+  public Heartbeat(
+      Registration registration,
+      ApplicationState state,
+      Journal journal,
+      Clock clock,
+      DoubleSupplier progress,
+      Runnable onDisowned) {
+    this.client = registration.client();
+    this.requests = new ContainerRequests(client);
+    this.state = state;
+    this.journal = journal;
+    this.clock = clock;
+    this.progress = progress;
+    this.onDisowned = onDisowned;
+    this.pace = new Pace(clock.monotonicMs());
+  }
+
+  /** Who is told of earlier attempts' containers that turn up late, after the RM's own restart. */
+  public synchronized void onSurvivors(Consumer<List<Container>> consumer) {
+    onSurvivors = consumer;
+  }
+
+  /** Sends the first requests at once, and goes on in a thread of its own. */
+  public void start(Configuration conf, LaunchContexts contexts) {
+    launcher =
+        new Launcher(
+            conf, contexts, state, exclusion, client::getClusterNodeCount, clock, this::wake);
+    thread.setDaemon(true);
+    thread.start();
+  }
+
+  /** Ends a container that belongs to nothing we know of. */
+  public void end(Container container) {
+    client.releaseAssignedContainer(container.getId());
+    launcher.stop(container.getId(), container.getNodeId());
+  }
+
+  /** Makes the next heartbeat due now. */
+  public synchronized void wake() {
+    woken = true;
+    notifyAll();
+  }
+
+  /** Ends the loop; a heartbeat that hangs is broken off. */
+  public void stop() throws InterruptedException {
+    synchronized (this) {
+      stopped = true;
+      notifyAll();
+    }
+    thread.join(2_000);
+    thread.interrupt();
+    thread.join(2_000);
+  }
+
+  private void run() {
+    while (!isStopped()) {
+      try {
+        beat();
+        failingSince = -1;
+      } catch (ApplicationAttemptNotFoundException e) {
+        disowned("the ResourceManager does not know this attempt any more");
+        return;
+      } catch (InvalidResourceRequestException e) {
+        state.end(Outcome.failed("YARN refuses the request for containers: " + Errors.message(e)));
+      } catch (YarnException | IOException e) {
+        if (isStopped() || !bear(e)) {
+          return;
+        }
+      } catch (RuntimeException e) {
+        if (isStopped()) {
+          return; // broken off in the middle of a call
+        }
+        throw e;
+      }
+      pause();
+    }
+  }
+
+  /** An RM that restarts or fails over is away for a while; the containers run on without it. */
+  private boolean bear(Exception error) {
+    long now = clock.monotonicMs();
+    if (failingSince < 0) {
+      failingSince = now;
+      Log.warn("the ResourceManager does not answer, trying again", error);
+    } else if (now - failingSince > Registration.PATIENCE_MS) {
+      disowned("the ResourceManager has not answered for 15 minutes");
+      return false;
+    }
+    pace.event(now);
+    return true;
+  }
+
+  private void disowned(String why) {
+    Log.warn(why + ": leaving without a word to it");
+    onDisowned.run();
+  }
+
+  private synchronized boolean isStopped() {
+    return stopped;
+  }
+
+  private synchronized void pause() {
+    long now = clock.monotonicMs();
+    long until = now + pace.pause(now, state.wantsAny());
+    try {
+      while (!woken && !stopped && now < until) {
+        wait(until - now);
+        now = clock.monotonicMs();
+      }
+    } catch (InterruptedException e) {
+      stopped = true;
+    }
+    woken = false;
+  }
+
+  private void beat() throws YarnException, IOException {
+    long now = clock.monotonicMs();
+    for (ContainerRecord record : state.takeStops()) {
+      client.releaseAssignedContainer(ContainerId.fromString(record.id));
+      launcher.stop(ContainerId.fromString(record.id), nodeId(record.node));
+      pace.event(now);
+    }
+    if (requests.reconcile(state.wanted())) {
+      pace.event(now);
+    }
+    exclusion.expire(now);
+    client.updateBlacklist(exclusion.takeAdded(), exclusion.takeRemoved());
+    AllocateResponse response = client.allocate((float) progress.getAsDouble());
+    if (response.getAMCommand() == AMCommand.AM_SHUTDOWN) {
+      throw new ApplicationAttemptNotFoundException("told to shut down");
+    }
+    takeSurvivors(response.getContainersFromPreviousAttempts());
+    takeCompleted(response.getCompletedContainersStatuses());
+    takeAllocated(response.getAllocatedContainers());
+  }
+
+  private static NodeId nodeId(String node) {
+    int colon = node.lastIndexOf(':');
+    return NodeId.newInstance(
+        node.substring(0, colon), Integer.parseInt(node.substring(colon + 1)));
+  }
+
+  private void takeSurvivors(List<Container> containers) {
+    Consumer<List<Container>> consumer;
+    synchronized (this) {
+      consumer = onSurvivors;
+    }
+    if (containers != null && !containers.isEmpty()) {
+      consumer.accept(containers);
+    }
+  }
+
+  private void takeCompleted(List<ContainerStatus> statuses) {
+    long now = clock.monotonicMs();
+    for (ContainerStatus status : statuses) {
+      String id = status.getContainerId().toString();
+      String node = state.nodeOf(id);
+      if (node != null) {
+        pace.event(now);
+        exclusion.note(
+            node, ExitVerdict.of(status.getExitStatus()).blame, client.getClusterNodeCount(), now);
+        state.completed(id, status.getExitStatus(), status.getDiagnostics());
+        Log.info(state.describe(id));
+      }
+    }
+  }
+
+  private void takeAllocated(List<Container> containers) {
+    List<ContainerRecord> launches = new ArrayList<>();
+    for (Container container : containers) {
+      AskGroup group = requests.match(container);
+      String node = container.getNodeId().toString();
+      ContainerRecord record = null;
+      if (group != null && !exclusion.contains(node)) {
+        launcher.keep(container);
+        record =
+            state.place(
+                group,
+                container.getId().toString(),
+                node,
+                container.getNodeHttpAddress(),
+                Registration.read(container.getResource()));
+      }
+      if (record == null) {
+        launcher.forget(container);
+        client.releaseAssignedContainer(container.getId());
+      } else {
+        launches.add(record);
+      }
+    }
+    if (!launches.isEmpty()) {
+      pace.event(clock.monotonicMs());
+      Log.info("given " + launches.size() + (launches.size() == 1 ? " container" : " containers"));
+      // Launched only once a later attempt would know of it.
+      journal.afterFlush(() -> launches.forEach(launcher::launch));
+    }
+  }
+}
