@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from knit_provider.yarn.errors import ClusterUnavailable
 from knit_provider.yarn.files.port import Files
@@ -181,6 +181,12 @@ class Bridge(Protocol):
     @property
     def files(self) -> Files:
         """The cluster's filesystem through the same way in."""
+
+    def prestart(self) -> None:
+        """Begin in the background what the first call would have to wait for."""
+
+    def hello(self) -> dict[str, Any]:
+        """What the other side says of itself: versions, ``user``, ``default_fs``, ``home``."""
 
     def new_application(self) -> NewApplication:
         """Ask the ResourceManager for an id. Nothing runs yet."""

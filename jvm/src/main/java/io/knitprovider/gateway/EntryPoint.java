@@ -12,7 +12,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.concurrent.atomic.AtomicLong;
 import org.json.JSONObject;
 
 /**
@@ -34,8 +33,7 @@ public final class EntryPoint {
             thread.setDaemon(true);
             return thread;
           });
-  private final Map<Long, Running> pending = new ConcurrentHashMap<>();
-  private final AtomicLong ids = new AtomicLong();
+  private final Map<String, Running> underWay = new ConcurrentHashMap<>();
 
   EntryPoint(HadoopClient.Lazy client) {
     this.client = client;
@@ -52,15 +50,16 @@ public final class EntryPoint {
 
   private JSONObject dispatch(String name, JSONObject args) throws InterruptedException {
     if (name.equals("call.wait")) {
-      return await(take(args));
+      return await(find(args));
     }
     if (name.equals("call.cancel")) {
-      take(args).future.cancel(true);
+      find(args).future.cancel(true);
       return new JSONObject().put("ok", true).put("value", JSONObject.NULL);
     }
     Methods.Entry entry = Methods.find(name);
-    Running running = new Running(ids.incrementAndGet(), entry.peer, args);
+    Running running = new Running(entry.peer, args);
     running.future = threads.submit(() -> run(entry, running));
+    underWay.put(running.id, running);
     return await(running);
   }
 
@@ -69,13 +68,16 @@ public final class EntryPoint {
     Call call = new Call(running.args, hadoop);
     running.hadoop = hadoop;
     running.call = call;
-    return hadoop.as(() -> entry.method.run(call));
+    Object value = hadoop.as(() -> entry.method.run(call));
+    client.hasWorked();
+    return value;
   }
 
-  private Running take(JSONObject args) {
-    Running running = pending.remove(Json.integer(args, "call"));
+  private Running find(JSONObject args) {
+    String id = Json.string(args, "call");
+    Running running = underWay.get(id);
     if (running == null) {
-      throw new InvalidInput("there is no pending call " + args.get("call"));
+      throw new InvalidInput("there is no call " + id + " under way");
     }
     return running;
   }
@@ -88,16 +90,18 @@ public final class EntryPoint {
       try {
         Object value =
             running.future.get(Math.max(0, Math.min(slice, remaining)), TimeUnit.MILLISECONDS);
+        underWay.remove(running.id);
         return new JSONObject().put("ok", true).put("value", Json.orNull(value));
       } catch (ExecutionException | CancellationException e) {
+        underWay.remove(running.id);
         return failure(e, running.peer, running);
       } catch (TimeoutException e) {
         if (running.remainingMs() <= 0) {
           running.future.cancel(true);
+          underWay.remove(running.id);
           return failure(e, running.peer, running);
         }
         if (sliceEnd - System.nanoTime() <= 0) {
-          pending.put(running.id, running);
           return new JSONObject().put("ok", true).put("pending", running.id);
         }
       }
@@ -143,7 +147,7 @@ public final class EntryPoint {
 
   /** A call under way. */
   private static final class Running {
-    final long id;
+    final String id;
     final Peer peer;
     final JSONObject args;
     final long deadlineMs;
@@ -152,8 +156,8 @@ public final class EntryPoint {
     volatile HadoopClient hadoop;
     volatile Call call;
 
-    Running(long id, Peer peer, JSONObject args) {
-      this.id = id;
+    Running(Peer peer, JSONObject args) {
+      this.id = Json.string(args, "call");
       this.peer = peer;
       this.args = args;
       this.deadlineMs = Call.deadlineMs(args);

@@ -79,8 +79,8 @@ final class FileSystems {
   }
 
   static Object rename(Call call) throws IOException {
-    Path from = path(call, "from");
-    Path to = path(call, "to");
+    Path from = path(call, "source");
+    Path to = path(call, "target");
     renameWithoutOverwrite(call.hadoop, from, to);
     return JSONObject.NULL;
   }

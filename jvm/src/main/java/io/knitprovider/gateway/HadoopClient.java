@@ -106,6 +106,13 @@ final class HadoopClient {
       return client;
     }
 
+    /** Called after each success: by now the classes that matter are loaded. */
+    void hasWorked() {
+      if (handshake.classArchive != null) {
+        handshake.classArchive.makeOnce();
+      }
+    }
+
     /**
      * Loads in the background what the first calls will need. What fails here fails again, and
      * aloud, in those calls.

@@ -25,6 +25,9 @@ final class Handshake {
   final Map<String, String> conf;
   final String logLevel;
 
+  /** Where an archive of our classes is wanted; null where there is one or none is wanted. */
+  final ClassArchive classArchive;
+
   private Handshake(JSONObject json) {
     token = Json.string(json, "token");
     if (token.length() < MINIMUM_TOKEN_LENGTH) {
@@ -42,6 +45,7 @@ final class Handshake {
     confResources = Json.strings(json, "conf_resources");
     conf = Json.stringMap(json, "conf");
     logLevel = Json.string(json, "log_level", "WARN");
+    classArchive = ClassArchive.wanted(Json.objectOrNull(json, "class_archive"));
   }
 
   static Handshake parse(String line) {

@@ -20,7 +20,7 @@ enum Peer {
   FILESYSTEM {
     @Override
     String describe(HadoopClient hadoop, JSONObject args) {
-      for (String field : new String[] {"path", "directory", "from"}) {
+      for (String field : new String[] {"path", "directory", "source"}) {
         String path = Json.string(args, field, null);
         if (path != null && path.contains("://")) {
           return "The filesystem of " + path;
