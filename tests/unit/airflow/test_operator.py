@@ -1,0 +1,256 @@
+"""``KnitStartOperator`` around its calls to the cluster: validation, one application per task, and what a kill does."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+pytest.importorskip("airflow.sdk")
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from knit_provider.hooks.knit import KnitHook
+from knit_provider.operators.knit import KnitStartOperator
+from knit_provider.yarn.errors import ApplicationFailed, ApplicationKilled
+from knit_provider.yarn.logs.chunk import LogChunk
+from tests.unit.airflow.fakes import FakeCluster, FakeKnit, FakeStateStore, FakeTaskInstance
+
+WEEK = 7 * 24 * 3600
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    made = FakeCluster()
+    monkeypatch.setattr(KnitHook, "new_conn", lambda self: FakeKnit(made))
+    monkeypatch.setattr(KnitHook, "queue", "etl")
+    return made
+
+
+class Task:
+    """One task instance and its tries."""
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self.cluster = cluster
+        self.store = FakeStateStore(cluster)
+        self.ti = FakeTaskInstance(cluster)
+
+    def run(self, **arguments: Any) -> str:
+        """One try."""
+        arguments = {"command": "date", "poll_interval": 0.1, **arguments}
+        operator = KnitStartOperator(task_id="count", **arguments)
+        self.operator = operator
+        return operator.execute({"ti": self.ti, "task_state_store": self.store})
+
+
+@pytest.fixture
+def task(cluster: FakeCluster) -> Task:
+    return Task(cluster)
+
+
+def test_the_id_is_stored_and_told_before_anything_is_submitted(task: Task) -> None:
+    app_id = task.run()
+    verbs = [verb for verb, _ in task.cluster.calls]
+    assert verbs.index("store") < verbs.index("xcom") < verbs.index("submit")
+    assert task.cluster.did("store") == task.cluster.did("submit") == [app_id]
+    assert task.ti.xcoms == {
+        "app_id": app_id,
+        "tracking_url": f"http://rm:8088/cluster/app/{app_id}",
+        "final_status": "SUCCEEDED",
+    }
+    assert task.cluster.calls[-1] == ("close", "")
+
+
+def test_what_is_submitted(task: Task) -> None:
+    task.run(
+        command="echo $X",
+        num_containers="3",
+        virtual_cores="2",
+        memory="1 GiB",
+        envvars={"X": "1"},
+        container_resources={"yarn.io/gpu": "1"},
+        tags=["nightly"],
+    )
+    (spec,) = task.cluster.specs
+    service = spec.services["default"]
+    assert (spec.name, spec.queue, spec.lifetime) == ("etl.count", "etl", WEEK)
+    assert (service.script, service.instances) == ("echo $X", 3)
+    assert (service.resources.memory, service.resources.vcores, service.envvars) == (1024, 2, {"X": "1"})
+    assert service.resources.named == {"yarn.io/gpu": 1}
+    assert spec.tags[0] == "nightly"
+    assert spec.tags[1].startswith("airflow-task-")
+
+
+def test_the_operators_queue_wins_over_the_connections(task: Task) -> None:
+    task.run(yarn_queue="adhoc")
+    assert task.cluster.specs[0].queue == "adhoc"
+
+
+def test_yarn_ends_what_outlives_the_execution_timeout(task: Task) -> None:
+    task.run(execution_timeout=timedelta(hours=1))
+    assert 3600 + 590 <= task.cluster.specs[0].lifetime <= 3600 + 600
+    task.store.clear()
+    task.run(execution_timeout=timedelta(hours=1), lifetime="2 h")
+    assert task.cluster.specs[1].lifetime == 7200
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"command": " "}, "command"),
+        ({"command": []}, "command"),
+        ({"num_containers": "many"}, "num_containers"),
+        ({"num_containers": -1}, "num_containers"),
+        ({"virtual_cores": 0}, "virtual_cores"),
+        ({"memory": "lots"}, "memory"),
+        ({"env": {"A": "b"}}, "envvars"),
+        ({"tags": ["a,b"]}, "tags"),
+        ({"on_kill_action": "wait"}, "on_kill_action"),
+        ({"poll_interval": 0}, "poll_interval"),
+        ({"log_tail_lines": -1}, "log_tail_lines"),
+        ({"lifetime": "soon"}, "lifetime"),
+        ({"container_resources": {"gpu": "x"}}, "container_resources"),
+    ],
+)
+def test_bad_input_fails_for_good_and_starts_nothing(task: Task, wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(AirflowFailException, match=words):
+        task.run(**wrong)
+    assert task.cluster.calls == []
+
+
+def test_a_failure_has_the_containers_last_words(task: Task) -> None:
+    task.cluster.outcome = "FAILED"
+    task.cluster.logs = [
+        LogChunk("container_1_0001_01_000002", "default", 0, "stderr", "one\ntwo\nthe disk of doom is full\n"),
+        LogChunk("container_1_0001_01_000003", "default", 1, "stderr", "all is well here\n"),
+    ]
+    with pytest.raises(ApplicationFailed) as caught:
+        task.run(log_tail_lines=2)
+    assert "two\nthe disk of doom is full" in str(caught.value)
+    assert "one" not in str(caught.value).split()
+    assert "all is well" not in str(caught.value)
+    assert caught.value.exit_code == 3
+    assert task.ti.xcoms["final_status"] == "FAILED"
+
+
+def test_not_waiting_returns_at_once(task: Task) -> None:
+    task.cluster.outcome = "RUNNING"
+    app_id = task.run(wait_for_completion=False)
+    assert task.cluster.states == {app_id: "RUNNING"}
+    assert "final_status" not in task.ti.xcoms
+
+
+# -- a try after one whose worker died ----------------------------------------------------------------------------
+
+
+def died(task: Task, state: str | None, max_tries: int = 1) -> str:
+    """Leave what a try leaves that stored its id and was killed -9."""
+    app_id = task.cluster.new_id()
+    task.store["knit_application"] = {"app_id": app_id, "max_tries": max_tries}
+    if state is not None:
+        task.cluster.states[app_id] = state
+    return app_id
+
+
+def test_a_running_application_is_followed(task: Task) -> None:
+    app_id = died(task, "RUNNING")
+    task.cluster.on_report = lambda _id: task.cluster.states.update({app_id: "SUCCEEDED"}) if task.ti.xcoms else None
+    assert task.run() == app_id
+    assert task.cluster.did("submit") == []
+    assert task.ti.xcoms["app_id"] == app_id
+
+
+def test_an_application_that_succeeded_meanwhile_is_the_result(task: Task) -> None:
+    app_id = died(task, "SUCCEEDED")
+    assert task.run() == app_id
+    assert task.cluster.did("submit") == []
+
+
+def test_an_id_that_was_never_submitted_is_used(task: Task) -> None:
+    app_id = died(task, None)
+    assert task.run() == app_id
+    assert task.cluster.did("submit") == [app_id]
+
+
+def test_a_failed_application_is_followed_by_a_new_one(task: Task) -> None:
+    app_id = died(task, "FAILED")
+    assert task.run() != app_id
+    assert len(task.cluster.did("submit")) == 1
+
+
+def test_an_application_of_unknown_outcome_is_never_run_again(task: Task) -> None:
+    died(task, "UNKNOWN")
+    with pytest.raises(AirflowFailException, match="unknown"):
+        task.run()
+    assert task.cluster.did("submit") == []
+
+
+def test_clearing_a_running_task_ends_its_application_first(task: Task) -> None:
+    app_id = died(task, "RUNNING")
+    task.ti.max_tries = 2
+    new = task.run()
+    assert new != app_id
+    assert task.cluster.states[app_id] == "KILLED"
+    assert task.cluster.calls.index(("kill", app_id)) < task.cluster.calls.index(("submit", new))
+
+
+def test_a_kill_that_lands_after_the_new_try_attached_is_answered_once(task: Task) -> None:
+    app_id = died(task, "RUNNING")
+    task.cluster.on_report = lambda asked: (
+        task.cluster.states.update({app_id: "KILLED"}) if task.ti.xcoms and asked == app_id else None
+    )
+    new = task.run()
+    assert new != app_id
+    assert task.cluster.did("submit") == [new]
+    assert task.ti.xcoms["app_id"] == new
+
+
+# -- being killed -------------------------------------------------------------------------------------------------
+
+
+def sigterm_while_running(task: Task, **arguments: Any) -> None:
+    """Run a try, and let SIGTERM's handler call on_kill in the midst of the wait, as Airflow does."""
+    task.cluster.outcome = "RUNNING"
+    previous = signal.signal(signal.SIGTERM, lambda _signal, _frame: task.operator.on_kill())
+    main = threading.main_thread().ident
+    assert main is not None
+    task.cluster.on_submit = lambda _id: threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGTERM)).start()
+    try:
+        task.run(poll_interval=60, **arguments)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@pytest.mark.timeout(20)
+def test_on_kill_ends_the_application_and_the_wait(task: Task) -> None:
+    with pytest.raises(ApplicationKilled, match="stopped"):
+        sigterm_while_running(task)
+    (app_id,) = task.cluster.did("submit")
+    assert task.cluster.states == {app_id: "KILLED"}
+
+
+@pytest.mark.timeout(20)
+def test_on_kill_may_keep_the_application(task: Task) -> None:
+    with pytest.raises(ApplicationKilled, match="goes on"):
+        sigterm_while_running(task, on_kill_action="keep")
+    (app_id,) = task.cluster.did("submit")
+    assert task.cluster.states == {app_id: "RUNNING"}
+
+
+def test_on_kill_during_the_submission_ends_what_it_brought(task: Task) -> None:
+    task.cluster.outcome = "RUNNING"
+    original = FakeKnit.submit
+
+    def submit(self: FakeKnit, spec: Any, app_id: str, bound: bool) -> str:
+        task.operator.on_kill()  # YARN does not know the id yet
+        return original(self, spec, app_id, bound)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeKnit, "submit", submit)
+        with pytest.raises(ApplicationKilled, match="while it was submitted"):
+            task.run()
+    (app_id,) = task.cluster.did("submit")
+    assert task.cluster.states == {app_id: "KILLED"}
