@@ -256,9 +256,13 @@ class HadoopConf(Mapping[str, Any]):
         """Whether anything says where the ResourceManager is; 0.0.0.0, Hadoop's default, says nothing."""
         return resource_managers.is_configured(self)
 
-    def rm_web_addresses(self) -> list[str]:
-        """Base URLs of the ResourceManagers' web interfaces, such as ``http://rm1:8088``; the active may be any."""
-        return resource_managers.web_addresses(self)
+    def rm_web_addresses(self, scheme: str | None = None) -> list[str]:
+        """Base URLs of the ResourceManagers' web interfaces, such as ``http://rm1:8088``; the active may be any.
+
+        Args:
+            scheme: ``"http"`` or ``"https"``; default :attr:`scheme`.
+        """
+        return resource_managers.web_addresses(self, scheme)
 
     def rm_identity(self) -> str:
         """A name of the cluster for paths, as far as this configuration knows it."""

@@ -39,9 +39,11 @@ def rm_ids(conf: HadoopConf) -> list[str]:
     return ids if any(_web_address(conf, scheme_of(conf), 0, f".{rm_id}").host == host for rm_id in ids) else []
 
 
-def web_addresses(conf: HadoopConf) -> list[str]:
+def web_addresses(conf: HadoopConf, scheme: str | None = None) -> list[str]:
     """Base URLs of the ResourceManagers' web interfaces, the one named by the user first."""
-    scheme = scheme_of(conf)
+    scheme = scheme or scheme_of(conf)
+    if scheme not in _WEB:
+        raise ConfigurationError(f"scheme={scheme!r} is not one of 'http', 'https'")
     port = FALLBACK_RM_PORT_HTTPS if scheme == "https" else FALLBACK_RM_PORT
     given = conf.short("rm_addresses")
     if given:
