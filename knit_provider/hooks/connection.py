@@ -38,9 +38,7 @@ def knit_arguments(connection: Any, warn: Callable[[str], object]) -> tuple[dict
     addresses, scheme = _addresses(connection, extras, where)
     arguments["rm_addresses"] = addresses or None
     arguments["scheme"] = scheme
-    namenode = _text(extras, "namenode", where)
-    if namenode is not None:
-        pars["fs.defaultFS"] = namenode if "://" in namenode else f"hdfs://{namenode}"
+    arguments["nn"] = _text(extras, "namenode", where)
     arguments["user"] = connection.login or None
     arguments["password"] = connection.password or None
     arguments["pars"] = pars or None

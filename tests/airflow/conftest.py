@@ -1,0 +1,95 @@
+"""A real Airflow beside the real Hadoop, started when the first test asks for it and once for the session."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Read when Airflow is first imported, so a fixture would come too late.
+os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="knit-test-airflow-"))
+
+pytest.importorskip("airflow.sdk")
+
+from devtools.airflow_server import AirflowServer
+from knit_provider import Knit
+from knit_provider.localcluster import LocalCluster
+
+ROOT = Path(__file__).resolve().parents[2]
+USER = "alice"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder needs Airflow and a real cluster."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.airflow)
+
+
+@pytest.fixture(scope="session")
+def yarn_connection(cluster: LocalCluster) -> dict[str, Any]:
+    """The cluster as an Airflow connection."""
+    host, _, port = cluster.rm_web.rpartition(":")
+    return {
+        "conn_type": "yarn",
+        "host": host,
+        "port": int(port),
+        "login": USER,
+        "extra": {"hadoop_conf_dir": str(cluster.conf_dir)},
+    }
+
+
+@pytest.fixture(scope="session")
+def airflow(cluster: LocalCluster, yarn_connection: dict[str, Any]) -> Iterator[AirflowServer]:
+    """A running Airflow with the example DAGs and those of the tests."""
+    with tempfile.TemporaryDirectory(prefix="knit-test-airflow-") as folder:
+        server = AirflowServer(
+            Path(folder),
+            {"examples": ROOT / "example_dags", "tests": Path(__file__).parent / "dags"},
+            connections={"yarn_default": yarn_connection},
+            environment=cluster.env(),
+        )
+        with server:
+            yield server
+
+
+@pytest.fixture
+def knit(cluster: LocalCluster) -> Iterator[Knit]:
+    """Looks at the cluster from outside, as the user whom the tasks run as."""
+    with Knit(user=USER, hadoop_conf_dir=str(cluster.conf_dir), hadoop_home=str(cluster.hadoop_home)) as made:
+        yield made
+
+
+@pytest.fixture
+def applications(knit: Knit) -> Callable[..., list[dict[str, Any]]]:
+    """Applications by name, of all states or of some; what is left at the test's end is killed, and that fails it."""
+    names = set()
+
+    def find(name: str, *states: str) -> list[dict[str, Any]]:
+        names.add(name)
+        return [a for a in knit.yarn_api.apps if a["name"] == name and (not states or a["state"] in states)]
+
+    return find
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A file that containers wait for: they run on this machine."""
+    tmp_path.chmod(0o755)
+    return tmp_path / "gate"
+
+
+def until(what: Callable[[], Any], *, seconds: float = 60) -> Any:
+    """The first true value that ``what`` gives."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = what()
+        if value:
+            return value
+        time.sleep(0.3)
+    raise AssertionError(f"not within {seconds} s")
