@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "hadoop": cluster.hadoop_version,
                 "nodes": len(cluster.nodes),
                 "heartbeat": cluster.settings["yarn.resourcemanager.nodemanagers.heartbeat-interval-ms"],
+                "scheduling": _scheduling(cluster.daemons["resourcemanager"].log),
             }
         text = machine.scrub(markdown(results, entries, about), folder, Path(directory))
         data = machine.scrub(json.dumps({"about": about, **results.as_dict()}, indent=1), folder, Path(directory))
@@ -102,6 +103,14 @@ def _environment(cluster: LocalCluster) -> dict[str, str]:
     env["PATH"] = os.pathsep.join([f"{cluster.hadoop_home}/bin", f"{env['JAVA_HOME']}/bin", env.get("PATH", "")])
     env["SKEIN_CONFIG"] = str(_HERE / ".peers" / "skein-config")
     return env
+
+
+def _scheduling(log: Path) -> str:
+    """How the CapacityScheduler said it finds nodes: it decides about a wait that all contestants share."""
+    text = log.read_text(errors="replace")
+    if "asynchronousScheduling=true" in text:
+        return "asynchronous"
+    return "heartbeat-driven" if "asynchronousScheduling=false" in text else "unknown"
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -29,6 +29,7 @@ def facts(java_home: str) -> dict[str, str]:
 
 def scrub(text: str, *folders: Path) -> str:
     """Takes this machine's folders and name out of a text that will be published."""
+    text = text.replace(f"/user/{getpass.getuser()}", "/user/<user>")
     for folder, name in (
         *((folder, "<scratch>") for folder in folders),
         (_REPOSITORY, "<repository>"),
@@ -37,7 +38,6 @@ def scrub(text: str, *folders: Path) -> str:
     ):
         if len(str(folder)) > 1:
             text = text.replace(str(folder), name)
-    text = text.replace(f"/user/{getpass.getuser()}", "/user/<user>")
     host = socket.gethostname()
     return text if host == "localhost" else text.replace(host, "<host>")
 

@@ -18,6 +18,7 @@ from knit_provider.localcluster import LocalCluster
 MEMORY_MIB = 64
 _START_SECONDS = 180.0
 _END_SECONDS = 120.0
+_LOG_SECONDS = 30.0
 _SETTLE_SECONDS = 1.0
 _T = TypeVar("_T")
 
@@ -53,7 +54,7 @@ class Results:
 
     def fail(self, key: str, what: str, error: Exception) -> None:
         """Something did not work; told once for each way it fails."""
-        words = f"{what}: {str(error).strip() or type(error).__name__}"
+        words = f"{what}: {_shorten(str(error)) or type(error).__name__}"
         told = self.failures.setdefault(key, [])
         if words not in told:
             told.append(words)
@@ -106,15 +107,14 @@ class Bench:
         """One round of one contestant; what fails is noted, and the rest goes on."""
         plan = self._plan
         with self._remote(entry, python) as remote:
-            can = self._attempt(entry, "start", lambda: remote.call("hello", 30)) or {}
+            can = self._attempt(entry, "its process", lambda: remote.call("hello", 30)) or {}
             if self._attempt(entry, "first start", lambda: self._run(remote, 1, "cold_1")) is None:
                 return
             for _ in range(plan.repeats):
                 self._attempt(entry, "later start", lambda: self._run(remote, 1, "warm_1"))
             if can.get("many"):
                 self._attempt(entry, f"{plan.many} containers", lambda: self._run(remote, plan.many, "warm_many"))
-            if can.get("logs"):
-                self._attempt(entry, "logs", lambda: self._run(remote, 1, None, payload=plan.payload))
+            self._attempt(entry, "logs", lambda: self._run(remote, 1, None, payload=plan.payload))
         if can.get("many") and plan.cold_many:
             with self._remote(entry, python) as remote:
                 what = f"{plan.many} containers in a fresh process"
@@ -159,7 +159,7 @@ class Bench:
             if len(ended) == instances and instances == 1 and not payload:
                 results.add(key, "known", known - ended[-1].time)
             if payload:
-                fetched = remote.call("logs", _END_SECONDS + 10, app_id=app_id, expected=payload, patience=45.0)
+                fetched = remote.call("logs", _END_SECONDS + 10, app_id=app_id, expected=payload, patience=_LOG_SECONDS)
                 results.add(key, "logs", fetched["done"] - fetched["began"])
                 self._say(f"{remote.entry.title}: logs {fetched['done'] - fetched['began']:.2f} s")
             return True
@@ -197,11 +197,18 @@ class Bench:
             return action()
         except (ContestantFailed, TimeoutError) as error:
             self._results.fail(entry.key, what, error)
-            self._say(f"{entry.title}: {what} failed: {error}")
+            self._say(f"{entry.title}: {what} failed: {_shorten(str(error))}")
             return None
 
     def _remote(self, entry: Entry, python: Path) -> Remote:
         return Remote(entry, python, self._env, self._folder / f"{entry.key}.log")
+
+
+def _shorten(words: str) -> str:
+    """The first lines of an error, without Java's stack; the whole of it is in the contestant's own log."""
+    lines = [line.strip() for line in words.strip().splitlines() if not line.startswith("\tat ")]
+    text = " ".join(lines[:4])
+    return text if len(text) <= 500 else text[:500] + " …"
 
 
 def in_turn(entries: Sequence[Entry], number: int) -> list[Entry]:

@@ -35,6 +35,7 @@ def middle(results: Results, key: str, figure: str) -> float | None:
 def markdown(results: Results, entries: Sequence[Entry], about: Mapping[str, Any]) -> str:
     """The whole report."""
     many, payload = about["many"], f"{about['payload'] / 2**20:.0f} MB"
+    others = OURS in results.figures and len(entries) > 1
     parts = [
         f"# {about['date']}: knit-provider beside Skein and Knit",
         f"`{about['command']}`: {about['rounds']} round(s), interleaved; median (least–most). All times by the user's"
@@ -42,10 +43,8 @@ def markdown(results: Results, entries: Sequence[Entry], about: Mapping[str, Any
         _about(results, about),
         "## Figures",
         _figures(results, entries, many, payload),
-        "## Times as many as ours (medians)",
-        _ratios(results, entries, many, payload),
-        "## Expected",
-        _expectations(results, many),
+        *(["## Times as many as ours (medians)", _ratios(results, entries, many, payload)] if others else []),
+        *(["## Expected", _expectations(results, many)] if OURS in results.figures else []),
         "## Where the time goes",
         _phases(results, entries, "warm_1", "one container, later calls"),
         _phases(results, entries, "cold_1", "one container, fresh process"),
@@ -61,7 +60,10 @@ def markdown(results: Results, entries: Sequence[Entry], about: Mapping[str, Any
 
 def _about(results: Results, about: Mapping[str, Any]) -> str:
     lines = [f"- {name}: {value}" for name, value in about["machine"].items()]
-    lines.append(f"- Hadoop {about['hadoop']}, {about['nodes']} NodeManager(s), heartbeat {about['heartbeat']} ms")
+    lines.append(
+        f"- Hadoop {about['hadoop']}, {about['nodes']} NodeManager(s), heartbeat {about['heartbeat']} ms,"
+        f" {about['scheduling']} scheduling"
+    )
     if results.load:
         lines.append(f"- load average when each start was called: {min(results.load)} to {max(results.load)}")
     lines += [
@@ -151,9 +153,9 @@ def _legend() -> str:
     return (
         "The times are the ones that the ResourceManager and the NodeManagers wrote into their logs; the first and the"
         " last one are the client's and the command's.\n\n" + lines + "\n\nThe floor has no ApplicationMaster: its"
-        " command runs in that container, and the rows in between do not exist for it. Two waits for a NodeManager's"
-        " heartbeat, one for the AM and one for the container, are the ResourceManager's policy and everybody's:"
-        " *am_allocated* and most of *allocated*."
+        " command runs in that container, and the rows in between do not exist for it."
+        " Where scheduling is asynchronous, a node is found within milliseconds; else *am_allocated* and *allocated*"
+        " hold a wait for a NodeManager's heartbeat each, for everybody."
     )
 
 

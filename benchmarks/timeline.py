@@ -14,11 +14,11 @@ _TIME = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)[,.](\d{3}) (.*)$")
 # Phases in order: (name, what happens in it). Each ends where the next one begins.
 PHASES = (
     ("client", "from the call to the submission's arrival at the ResourceManager"),
-    ("am_allocated", "the ResourceManager stores the application and waits for a node's heartbeat to place the AM"),
+    ("am_allocated", "the ResourceManager stores the application and finds a node for the AM"),
     ("am_handed", "the NodeManager is told to start the AM"),
     ("am_localized", "the NodeManager fetches the AM's files out of HDFS"),
     ("am_registered", "the AM's process starts, boots its JVM and registers"),
-    ("allocated", "the AM asks, and the ResourceManager waits for a node's heartbeat to place the container"),
+    ("allocated", "the AM asks, and the ResourceManager finds a node for the container"),
     ("acquired", "the AM's next heartbeat fetches the container"),
     ("handed", "the AM tells the NodeManager to start it"),
     ("localized", "the NodeManager fetches the container's files out of HDFS"),

@@ -18,8 +18,9 @@ class OldKnit(Contestant):
     def start(self, command: str, *, instances: int, memory: int, name: str) -> str:
         from knit import Knit  # type: ignore[import-not-found]
 
-        # As many replicas as the cluster has DataNodes, as everybody else writes here.
-        knit = Knit(replication_factor=1)
+        # As many replicas as the cluster has DataNodes, as everybody else writes here. Its jar has to be readable by
+        # all, folders above it included, which a home directory for its owner only is not.
+        knit = Knit(replication_factor=1, hdfs_home="/tmp/knit-0.2.4")
         app_id = str(knit.start(command, num_containers=instances, memory=memory, app_name=name))
         self._knits[app_id] = knit
         return app_id
@@ -29,12 +30,15 @@ class OldKnit(Contestant):
         knit.wait_for_completion(timeout=timeout)
         return bool(knit.status()["finalStatus"] == "SUCCEEDED")
 
+    def ended(self, app_id: str) -> None:
+        # Its way to end the application's own JVM here, which else stays.
+        self._knits[app_id].kill()
+
     def logs(self, app_id: str) -> str:
         found = self._knits[app_id].logs(shell=True)
         return "\n".join(log["stdout"] for log in found.values())
 
     def kill(self, app_id: str) -> None:
-        # Also what ends the application's JVM here.
         self._knits.pop(app_id).kill()
 
     def close(self) -> None:

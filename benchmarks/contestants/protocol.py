@@ -24,9 +24,8 @@ class Contestant:
 
     # Distributions whose versions are reported.
     distributions: Sequence[str] = ()
-    # Whether it can run a command in more than one container, and give back an application's logs.
+    # Whether it can run a command in more than one container.
     many = True
-    has_logs = True
 
     def start(self, command: str, *, instances: int, memory: int, name: str) -> str:
         """Starts a command; returns the application id as soon as the library does.
@@ -44,6 +43,9 @@ class Contestant:
     def wait(self, app_id: str, timeout: float) -> bool:
         """Waits for the end as the library's users do; whether it was a success."""
         raise NotImplementedError
+
+    def ended(self, app_id: str) -> None:
+        """Called outside of all timing after an application's end: lets go of what is kept for it alone."""
 
     def logs(self, app_id: str) -> str:
         """The text of all containers' logs of an application that has ended."""
@@ -106,14 +108,16 @@ def serve(contestant: Contestant) -> None:
 
 def _do(contestant: Contestant, action: str, request: Mapping[str, Any]) -> dict[str, Any]:
     if action == "hello":
-        return {"versions": contestant.versions(), "many": contestant.many, "logs": contestant.has_logs}
+        return {"versions": contestant.versions(), "many": contestant.many}
     if action == "start":
         called = time.time()
         app_id = contestant.start(**request)
         return {"app_id": app_id, "called": called, "returned": time.time()}
     if action == "wait":
         succeeded = contestant.wait(request["app_id"], request["timeout"])
-        return {"known": time.time(), "succeeded": succeeded}
+        known = time.time()
+        contestant.ended(request["app_id"])
+        return {"known": known, "succeeded": succeeded}
     if action == "logs":
         return _logs(contestant, **request)
     if action == "kill":
