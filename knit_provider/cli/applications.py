@@ -175,6 +175,5 @@ def scale(knit: Knit, app_id: str, service: str, instances: int, as_json: bool) 
     if as_json:
         print_json(done)
     else:
-        click.echo(
-            f"{service}: target {done.get('target')}, {len(done.get('added', []))} asked for, {len(done.get('removed', []))} stopped"
-        )
+        added, removed = len(done.get("added", [])), len(done.get("removed", []))
+        click.echo(f"{service}: target {done.get('target')}, {added} asked for, {removed} stopped")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -15,38 +14,30 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from knit_provider.cli.exit_codes import INTERRUPTED, UNAVAILABLE, exit_code
+from knit_provider.cli.output import print_json, say
 from knit_provider.localcluster.cluster import LocalCluster
 from knit_provider.localcluster.jars import HADOOP_VERSIONS
 from knit_provider.localcluster.progress import progress_for
 from knit_provider.localcluster.status import ClusterStatus
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError
 
-EXIT_USAGE = 64
-EXIT_UNAVAILABLE = 69
-EXIT_INTERRUPTED = 130
 
-
-def _exit_codes(function: Callable[..., None]) -> Callable[..., None]:
+def _errors_told(function: Callable[..., None]) -> Callable[..., None]:
     """Turns errors into one message and an exit code that scripts can use."""
 
     @wraps(function)
     def wrapped(*arguments: Any, **options: Any) -> None:
         try:
             function(*arguments, **options)
-        except ConfigurationError as error:
-            _fail(error, EXIT_USAGE)
         except KnitError as error:
-            _fail(error, EXIT_UNAVAILABLE)
+            say(f"knit: {error}")
+            sys.exit(exit_code(error))
         except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            sys.exit(EXIT_INTERRUPTED)
+            say("Interrupted; what was started has been ended.")
+            sys.exit(INTERRUPTED)
 
     return wrapped
-
-
-def _fail(error: KnitError, code: int) -> None:
-    click.echo(f"knit: {error}", err=True)
-    sys.exit(code)
 
 
 _directory = click.option(
@@ -63,12 +54,12 @@ def cluster() -> None:
 @_directory
 @click.option("--nodes", "-n", type=click.IntRange(1, 32), help="NodeManagers.  [default: 2]")
 @click.option("--hadoop-version", type=click.Choice(HADOOP_VERSIONS), help=f"[default: {HADOOP_VERSIONS[0]}]")
-@click.option("--set", "-D", "overrides", multiple=True, metavar="KEY=VALUE", help="A Hadoop property. Repeatable.")
+@click.option("-D", "overrides", multiple=True, metavar="KEY=VALUE", help="A Hadoop property. Repeatable.")
 @click.option("--queue", "queues", multiple=True, metavar="NAME[:STATE]", help="One more queue. Repeatable.")
 @click.option(
     "--timeout", type=click.FloatRange(1), default=120.0, show_default=True, help="Seconds until it is ready."
 )
-@_exit_codes
+@_errors_told
 def up(
     directory: str | None,
     nodes: int | None,
@@ -82,8 +73,8 @@ def up(
     properties = {}
     for override in overrides:
         key, equals, value = override.partition("=")
-        if not equals or not key:
-            raise ConfigurationError(f"--set {override!r} has to be KEY=VALUE.")
+        if not equals or not key.strip():
+            raise ConfigurationError(f"-D {override!r} has to be KEY=VALUE.")
         properties[key] = value
     extra = {}
     for queue in queues:
@@ -114,22 +105,22 @@ def up(
 @cluster.command()
 @_directory
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_exit_codes
+@_errors_told
 def status(directory: str | None, as_json: bool) -> None:
     """Shows what runs. Exit code 0 if all of it does, 69 otherwise."""
     found = LocalCluster(directory).status()
     if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
+        print_json(found.to_json())
     else:
         _print_status(found, directory)
     if not found.is_up:
-        sys.exit(EXIT_UNAVAILABLE)
+        sys.exit(UNAVAILABLE)
 
 
 @cluster.command()
 @_directory
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_exit_codes
+@_errors_told
 def env(directory: str | None, as_json: bool) -> None:
     """Prints what makes other programs use the cluster: eval "$(knit cluster env)"."""
     local = LocalCluster(directory)
@@ -139,7 +130,7 @@ def env(directory: str | None, as_json: bool) -> None:
         )
     variables = local.env()
     if as_json:
-        click.echo(json.dumps(variables, indent=2))
+        print_json(variables)
         return
     for name, value in variables.items():
         click.echo(f"export {name}={shlex.quote(value)}")
@@ -149,7 +140,7 @@ def env(directory: str | None, as_json: bool) -> None:
 @cluster.command()
 @_directory
 @click.option("--delete", is_flag=True, help="Delete the folder too, with the cluster's HDFS and logs.")
-@_exit_codes
+@_errors_told
 def down(directory: str | None, delete: bool) -> None:
     """Ends every process of the cluster. What is in its HDFS stays for the next time."""
     local = LocalCluster(directory)

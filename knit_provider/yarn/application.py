@@ -162,12 +162,13 @@ class Application:
                         return report
                     if report.state == UNKNOWN:
                         raise ApplicationNotFound(
-                            f"{self.id}: the ResourceManager has forgotten it and the ledger holds no outcome, so how it "
-                            "ended is unknown (this is no failure). Its logs may tell: knit logs " + self.id
+                            f"{self.id}: the ResourceManager has forgotten it and the ledger holds no outcome, so how "
+                            f"it ended is unknown (this is no failure). Its logs may tell: knit logs {self.id}"
                         )
                 if not backoff.sleep():
                     raise WaitTimeout(
-                        f"{self.id} has not ended within {timeout} s; it goes on. Wait longer, or end it: knit kill {self.id}"
+                        f"{self.id} has not ended within {timeout} s; it goes on. "
+                        f"Wait longer, or end it: knit kill {self.id}"
                     )
         except KeyboardInterrupt:
             self._say_it_goes_on()
@@ -389,16 +390,16 @@ class Application:
             path = self._connection.paths.staging(self.id) + "/control.json"
             try:
                 text = self._connection.files.read(path)
-            except (RemoteFileNotFound, PermissionDenied):
+            except (RemoteFileNotFound, PermissionDenied) as e:
                 report = self.report()
                 if report.terminal:
                     raise KnitError(
                         f"{self.id} has ended ({report.final_status}); it has no ApplicationMaster any more"
-                    )
+                    ) from e
                 raise KnitError(
                     f"{self.id} cannot be controlled by {self._connection.user}: {path} is not there. It belongs to "
                     f"{report.user or 'another user'} or was not submitted by knit-provider"
-                ) from None
+                ) from e
             self._credentials = ControlCredentials.from_json(text, path)
         return self._credentials
 
@@ -409,7 +410,8 @@ class Application:
             report = self.report()
             if report.terminal or report.state == UNKNOWN:
                 raise KnitError(
-                    f"{self.id} has ended ({report.final_status}); it has no ApplicationMaster any more. {report.diagnostics}"
+                    f"{self.id} has ended ({report.final_status}); it has no ApplicationMaster any more. "
+                    f"{report.diagnostics}"
                 )
             if report.state == "RUNNING" and report.am_port > 0:
                 return report.am_host, report.am_port

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,9 @@ if TYPE_CHECKING:
 
 BRIDGES = ("auto", "jvm")
 
+# Without these nothing can be submitted or read from the filesystem.
+_NEEDED = ("fs.defaultFS", "yarn.resourcemanager.address", "yarn.application.classpath")
+
 
 class Connection:
     """Everything that is shared by the applications of one cluster and one user.
@@ -27,14 +28,10 @@ class Connection:
     Nothing is contacted and no JVM is started before the first call that needs it.
 
     Args:
-        conf: the cluster's configuration.
-        user: the user to act as; default ``HADOOP_USER_NAME``, else the operating system's user.
-        password: for simple authentication in front of the REST interface (Knox).
-        gateway_path: path prefix of a proxy in front of the ResourceManager.
+        conf: the cluster's configuration; says the user too.
         hdfs_home: a writable directory in HDFS; default the user's home directory.
         staging: a directory, with its scheme, to stage into in place of ``hdfs_home``.
         bridge: what submits: ``"auto"`` or ``"jvm"``.
-        replication_factor: of the files uploaded (default 3).
         java_home, hadoop_home: for the gateway JVM; default what the environment says.
         files: a Files implementation to use in place of the one that fits.
     """
@@ -43,13 +40,9 @@ class Connection:
         self,
         conf: HadoopConf,
         *,
-        user: str | None = None,
-        password: str | None = None,
-        gateway_path: str | None = None,
         hdfs_home: str | None = None,
         staging: str | None = None,
         bridge: str = "auto",
-        replication_factor: int = 3,
         java_home: str | None = None,
         hadoop_home: str | None = None,
         jar: str | None = None,
@@ -58,20 +51,34 @@ class Connection:
         if bridge not in BRIDGES:
             raise ConfigurationError(f"bridge={bridge!r} is not one of {', '.join(BRIDGES)}")
         self.conf = conf
-        self.user = user or os.environ.get("HADOOP_USER_NAME") or getpass.getuser()
-        self.replication_factor = replication_factor
+        self.user = conf.user
         self.hdfs_home = hdfs_home
         self.jar = jar
         self._staging = staging
-        self._java_home = java_home
-        self._hadoop_home = hadoop_home
+        self.java_home = java_home
+        self.hadoop_home = hadoop_home
         self._given_files = files
         self._lock = threading.RLock()
+        self._full_conf: HadoopConf | None = None
         self._bridge: Bridge | None = None
         self._files: Files | None = None
         self._paths: Paths | None = None
-        self.session = Session(conf, user=self.user, password=password, gateway_path=gateway_path)
+        self.session = Session(conf)
         self.api = YARNAPI(session=self.session)
+
+    @property
+    def full_conf(self) -> HadoopConf:
+        """The configuration, completed by what the ResourceManager says of itself where the files leave gaps.
+
+        Status, wait and kill do without; the filesystem, submission and the ApplicationMaster need it.
+        """
+        with self._lock:
+            if self._full_conf is None:
+                if all(self.conf.rank_kind(key) != "default" for key in _NEEDED):
+                    self._full_conf = self.conf
+                else:
+                    self._full_conf = self.conf.with_cluster(self.api.cluster_conf())
+            return self._full_conf
 
     @property
     def bridge(self) -> Bridge:
@@ -81,7 +88,7 @@ class Connection:
                 from knit_provider.yarn.bridge.jvm import JvmBridge
 
                 self._bridge = JvmBridge(
-                    self.conf, user=self.user, java_home=self._java_home, hadoop_home=self._hadoop_home
+                    self.full_conf, user=self.user, java_home=self.java_home, hadoop_home=self.hadoop_home
                 )
             return self._bridge
 
@@ -95,7 +102,7 @@ class Connection:
                 else:
                     from knit_provider.yarn.files.choose import choose_files
 
-                    self._files = choose_files(self.conf, self.user, lambda: self.bridge.files, self._staging)
+                    self._files = choose_files(self.full_conf, self.user, lambda: self.bridge.files, self._staging)
             return self._files
 
     @property
@@ -108,10 +115,14 @@ class Connection:
                 self._paths = Paths.of(self.files, self.api.rm_identity(), self._staging or self.hdfs_home)
             return self._paths
 
+    def prestart(self) -> None:
+        """Begin to start what submission needs, so that it is up when the checks are done."""
+        self.bridge.prestart()
+
     @property
     def secure(self) -> bool:
         """Whether the cluster authenticates with Kerberos."""
-        return self.conf.get("hadoop.security.authentication", "simple").lower() == "kerberos"
+        return self.conf.is_secure
 
     def tidy(self, app_id: str) -> None:
         """Remove the staging directory of an application that has ended, where its ApplicationMaster could not."""

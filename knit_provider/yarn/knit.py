@@ -13,7 +13,7 @@ from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.connection import Connection
 from knit_provider.yarn.errors import ConfigurationError, KnitError, WaitTimeout
 from knit_provider.yarn.rest.yarn_api import YARNAPI
-from knit_provider.yarn.settings import KnitSettings, settings_of
+from knit_provider.yarn.settings import settings_of
 from knit_provider.yarn.spec import DEFAULT_LIFETIME, ApplicationSpec, Master, Resources, Service
 from knit_provider.yarn.units import check_int, parse_memory
 
@@ -46,13 +46,14 @@ class Knit:
         lang: language setting of the containers (default ``C.UTF-8``).
         replication_factor: of uploaded files (default 3).
         password: for a ResourceManager that wants a password with simple authentication.
-        gateway_path: path of a proxy in front of the ResourceManager, such as Knox's ``/gateway/default/resourcemanager``.
+        gateway_path: path of a proxy before the ResourceManager, such as Knox's ``/gateway/default/resourcemanager``.
         bridge: what submits: ``"auto"`` (default) or ``"jvm"``.
         hadoop_conf_dir: directory of the ``*-site.xml`` files; default from the environment.
         rm_addresses: list of ``host:port``, for a highly available ResourceManager without files.
         hadoop_home, java_home: for the gateway JVM; default what the environment says.
         staging: a directory URI to stage into, where ``fs.defaultFS`` keeps no file modes.
         am_timeout: seconds to wait for an ApplicationMaster where one is needed (default 60).
+        lease_seconds: how long a bound application outlives this process (default 90).
 
     Raises:
         ConfigurationError: for a parameter or file that cannot be used.
@@ -74,20 +75,17 @@ class Knit:
         pars: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        self._settings: KnitSettings = settings_of(pars, kwargs)
-        settings = self._settings
+        settings = settings_of(kwargs)
+        conf = settings.load_conf(autodetect, pars)
         self.upload_always = upload_always
-        self.lang = settings.lang
+        self.lang: str = conf["lang"]
         self.am_timeout = settings.am_timeout
+        self.lease_seconds = settings.lease_seconds
         self._connection = Connection(
-            HadoopConf.load(autodetect=autodetect, hadoop_conf_dir=settings.hadoop_conf_dir, pars=settings.properties),
-            user=settings.user,
-            password=settings.password,
-            gateway_path=settings.gateway_path,
+            conf,
             hdfs_home=hdfs_home,
             staging=settings.staging,
             bridge=settings.bridge,
-            replication_factor=settings.replication_factor,
             java_home=settings.java_home,
             hadoop_home=settings.hadoop_home,
             jar=_jar_in(knit_home),
@@ -233,6 +231,7 @@ class Knit:
             checks=checks,
             bound=bound,
             lang=self.lang,
+            lease_seconds=self.lease_seconds,
             upload_always=self.upload_always,
         )
         app = Application(self._connection, submitted.app_id, submitted.credentials, am_timeout=self.am_timeout)

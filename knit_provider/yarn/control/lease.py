@@ -93,7 +93,7 @@ class LeaseKeeper:
 
 
 def _keep(keeper_ref: weakref.ref[LeaseKeeper], stop: threading.Event, interval: float) -> None:
-    # Only a weak reference is held between renewals: when the last user of the handle lets go of it, the lease ends too.
+    # Only a weak reference is held between renewals: when the last user of the handle lets go, the lease ends too.
     while not stop.wait(interval):
         keeper = keeper_ref()
         if keeper is None:

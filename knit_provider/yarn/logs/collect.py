@@ -1,0 +1,183 @@
+"""All logs of an application at once."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from knit_provider.yarn.errors import ClusterUnavailable, KnitError
+from knit_provider.yarn.logs import live
+from knit_provider.yarn.logs.aggregated import aggregated_logs, wait_for_aggregation
+from knit_provider.yarn.logs.inventory import KnownContainer, known_containers
+from knit_provider.yarn.logs.spool import SPOOL_BYTES, LogText, SpooledLog, finish, spooled_file
+from knit_provider.yarn.report import UNKNOWN, ApplicationReport
+
+if TYPE_CHECKING:
+    from knit_provider.yarn.application import Application
+    from knit_provider.yarn.connection import Connection
+
+log = logging.getLogger(__name__)
+
+# NodeManagers are asked side by side, a few at a time.
+_THREADS = 8
+
+ContainerLogs = dict[str, Any]
+
+
+def collect(
+    connection: Connection,
+    app: Application,
+    *,
+    shell: bool = False,
+    retries: int = 20,
+    delay: float = 3.0,
+    only: str | None = None,
+) -> dict[str, ContainerLogs]:
+    """Every log file of every container, or of each container the file ``only``.
+
+    Running applications are read from the NodeManagers of all their containers; ended ones from the aggregated logs,
+    which are waited for, and from the NodeManagers for what the cluster has not aggregated.
+
+    Args:
+        connection: the cluster.
+        app: the application.
+        shell: only aggregated logs.
+        retries: how often to look again while the cluster still aggregates.
+        delay: seconds between two looks, at most.
+        only: name of the one file that is wanted.
+
+    Returns:
+        See :meth:`Application.logs`. A container whose logs could not be had has the key ``problem`` with the reason.
+
+    Raises:
+        KnitError: if the application has ended, had containers, and no log of any can be had; says where they lie.
+    """
+    report = app.report()
+    known = known_containers(connection, app, report)
+    if not shell and not report.terminal and report.state != UNKNOWN:
+        return _from_nodes(connection, known.values(), only)
+    report = wait_for_aggregation(app, report, retries, delay)
+    found = _from_aggregation(connection, app, report, known, only)
+    missing = [c for c in known.values() if c.id not in found and c.node_http]
+    if missing and not shell:
+        found.update(_from_nodes(connection, missing, only))
+    if not found and (shell or not missing) and (known or report.log_aggregation in ("RUNNING", "NOT_START", "TIME_OUT")):
+        raise KnitError(_nothing_found(connection, app, report))
+    return found
+
+
+def collect_logs(
+    connection: Connection, app_id: str, shell: bool = False, retries: int = 20, delay: float = 3.0
+) -> dict[str, ContainerLogs]:
+    """As :func:`collect`, by id."""
+    from knit_provider.yarn.application import Application
+
+    return collect(connection, Application(connection, app_id), shell=shell, retries=retries, delay=delay)
+
+
+def print_logs(logs: Mapping[str, Mapping[str, Any]], out: TextIO | None = None) -> None:
+    """Print collected logs with a heading for each file."""
+    out = out or sys.stdout
+    for container_id, files in sorted(logs.items()):
+        service = files.get("service")
+        whose = f"{service}[{files.get('index')}]" if service is not None else "ApplicationMaster"
+        for name, text in files.items():
+            if name in ("id", "nodeId", "service", "index"):
+                continue
+            print(f"===== {container_id} ({whose}) on {files.get('nodeId')}: {name} =====", file=out)
+            if isinstance(text, SpooledLog):
+                with text.open() as f:
+                    shutil.copyfileobj(f, out)
+            else:
+                print(text, file=out, end="" if str(text).endswith("\n") else "\n")
+
+
+def _entry(container: KnownContainer | None, container_id: str, node: str) -> ContainerLogs:
+    return {
+        "id": container_id,
+        "nodeId": (container.node if container else "") or node,
+        "service": container.service if container else None,
+        "index": container.index if container else None,
+    }
+
+
+def _from_nodes(
+    connection: Connection, containers: Iterable[KnownContainer], only: str | None
+) -> dict[str, ContainerLogs]:
+    def one(container: KnownContainer) -> ContainerLogs:
+        entry = _entry(container, container.id, container.node)
+        try:
+            for file in live.files(connection, container):
+                if only in (None, file.name):
+                    entry[file.name] = _text(connection, container, file.name)
+        except KnitError as e:
+            log.warning("The logs of %s on %s could not be read: %s", container.id, container.node or "?", e)
+            entry["problem"] = str(e)
+        return entry
+
+    wanted = list(containers)
+    if not wanted:
+        return {}
+    with ThreadPoolExecutor(min(_THREADS, len(wanted)), thread_name_prefix="knit-logs") as pool:
+        return {entry["id"]: entry for entry in pool.map(one, wanted)}
+
+
+def _text(connection: Connection, container: KnownContainer, name: str) -> LogText:
+    sink = spooled_file()
+    try:
+        live.read(connection, container, name, 0, sink)
+    except BaseException:
+        sink.close()
+        Path(sink.name).unlink(missing_ok=True)
+        raise
+    return finish(sink)
+
+
+def _from_aggregation(
+    connection: Connection,
+    app: Application,
+    report: ApplicationReport,
+    known: Mapping[str, KnownContainer],
+    only: str | None,
+) -> dict[str, ContainerLogs]:
+    found: dict[str, ContainerLogs] = {}
+    try:
+        with aggregated_logs(connection, app, report) as files:
+            for file in files:
+                if only not in (None, file.name) and file.container_id in found:
+                    continue
+                entry = found.setdefault(
+                    file.container_id, _entry(known.get(file.container_id), file.container_id, file.node)
+                )
+                if only in (None, file.name):
+                    entry[file.name] = _kept(file.path)
+    except ClusterUnavailable as e:
+        log.warning("The aggregated logs of %s could not be read: %s", app.id, e)
+    return found
+
+
+def _kept(path: Path) -> LogText:
+    if path.stat().st_size <= SPOOL_BYTES:
+        return path.read_bytes().decode("utf-8", "replace")
+    sink = spooled_file()
+    sink.close()
+    shutil.move(path, sink.name)
+    return SpooledLog(Path(sink.name))
+
+
+def _nothing_found(connection: Connection, app: Application, report: ApplicationReport) -> str:
+    folder = connection.full_conf.get("yarn.nodemanager.remote-app-log-dir", "/tmp/logs")  # noqa: S108 - in HDFS
+    if report.log_aggregation == "DISABLED":
+        return (
+            f"{app.id} has ended and the cluster does not aggregate logs (yarn.log-aggregation-enable); its NodeManagers "
+            "no longer have them either"
+        )
+    return (
+        f"{app.id}: no aggregated logs yet (the ResourceManager says {report.log_aggregation or 'nothing'}). They come "
+        f"to {folder} in HDFS, owned by {report.user or 'its user'}; ask again later, or look there"
+    )

@@ -1,0 +1,40 @@
+"""What containers wrote to ``$KNIT_RESULT``.
+
+The file lies in the container's log directory, so the cluster itself carries it: live through the NodeManager, and with
+the aggregated logs afterwards. No container needs a way to the ApplicationMaster or to HDFS for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from knit_provider.yarn.logs.collect import collect
+
+if TYPE_CHECKING:
+    from knit_provider.yarn.application import Application
+    from knit_provider.yarn.connection import Connection
+
+RESULT_FILE = "knit-result.json"
+
+
+def results(connection: Connection, app: Application) -> Any:
+    """The value that the only container wrote, a list by index where there are several, None where nothing was written.
+
+    A replaced container counts once, with what its last run wrote.
+    """
+    from knit_provider.yarn.application import parse_result
+
+    found: dict[tuple[str, int], Any] = {}
+    instances: set[tuple[str, int]] = set()
+    for container_id, files in sorted(collect(connection, app, only=RESULT_FILE).items()):
+        service, index = files.get("service"), files.get("index")
+        if service is None or index is None:
+            continue
+        instances.add((service, index))
+        if RESULT_FILE in files:
+            found[service, index] = parse_result(str(files[RESULT_FILE]), container_id)
+    if not found:
+        return None
+    if len(instances) == 1:
+        return next(iter(found.values()))
+    return [found.get(key) for key in sorted(instances)]

@@ -1,0 +1,131 @@
+"""Logs as a stream: what was written, in order, without gaps and without repetition."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import logging
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from knit_provider.yarn.errors import ClusterUnavailable, KnitError
+from knit_provider.yarn.logs import live
+from knit_provider.yarn.logs.aggregated import aggregated_logs, wait_for_aggregation
+from knit_provider.yarn.logs.chunk import LogChunk
+from knit_provider.yarn.logs.inventory import KnownContainer, known_containers
+from knit_provider.yarn.report import UNKNOWN, ApplicationReport
+
+if TYPE_CHECKING:
+    from knit_provider.yarn.application import Application
+    from knit_provider.yarn.connection import Connection
+
+log = logging.getLogger(__name__)
+
+CHUNK_BYTES = 256 * 1024
+POLL_SECONDS = 1.0
+TROUBLE_SECONDS = 300.0
+
+
+def stream(connection: Connection, app: Application, *, follow: bool = False) -> Iterator[LogChunk]:
+    """Yield the application's logs.
+
+    While it runs they are read from the NodeManagers; after its end what is left comes from the aggregated logs. How
+    many bytes of each file were said is remembered, so nothing is said twice and nothing is left out.
+
+    Args:
+        connection: the cluster.
+        app: the application.
+        follow: go on until the application has ended.
+    """
+    return _Follower(connection, app).run(follow)
+
+
+class _Follower:
+    def __init__(self, connection: Connection, app: Application) -> None:
+        self._connection = connection
+        self._app = app
+        self._said: dict[tuple[str, str], int] = {}
+        self._decoders: dict[tuple[str, str], codecs.IncrementalDecoder] = {}
+        self._done: set[str] = set()
+        self._known: dict[str, KnownContainer] = {}
+        self._complained: set[str] = set()
+
+    def run(self, follow: bool) -> Iterator[LogChunk]:
+        trouble_since: float | None = None
+        while True:
+            try:
+                report = self._app.report()
+                self._known.update(known_containers(self._connection, self._app, report))
+                trouble_since = None
+            except ClusterUnavailable as e:
+                trouble_since = trouble_since or time.monotonic()
+                if not follow or time.monotonic() - trouble_since > TROUBLE_SECONDS:
+                    raise
+                log.warning("%s: %s; asking again", self._app.id, e)
+                time.sleep(POLL_SECONDS)
+                continue
+            if report.terminal or report.state == UNKNOWN:
+                break
+            began = time.monotonic()
+            for container in list(self._known.values()):
+                if container.id not in self._done:
+                    yield from self._from_node(container)
+            if not follow:
+                return
+            # An application of many containers is asked less often.
+            time.sleep(max(POLL_SECONDS, 2 * (time.monotonic() - began)))
+        yield from self._rest(report)
+
+    def _from_node(self, container: KnownContainer) -> Iterator[LogChunk]:
+        if not container.node_http:
+            return
+        try:
+            for file in live.files(self._connection, container):
+                key = (container.id, file.name)
+                if file.length > self._said.get(key, 0):
+                    yield from self._read_on(container, file.name)
+            if not container.live:
+                self._done.add(container.id)
+        except KnitError as e:
+            if container.id not in self._complained:
+                self._complained.add(container.id)
+                log.warning(
+                    "The logs of %s on %s cannot be read now: %s. They follow when the application has ended",
+                    container.id,
+                    container.node,
+                    e,
+                )
+
+    def _read_on(self, container: KnownContainer, name: str) -> Iterator[LogChunk]:
+        key = (container.id, name)
+        sink = io.BytesIO()
+        live.read(self._connection, container, name, self._said.get(key, 0), sink)
+        yield from self._say(container, name, sink.getvalue())
+
+    def _say(self, container: KnownContainer, name: str, data: bytes, *, final: bool = False) -> Iterator[LogChunk]:
+        key = (container.id, name)
+        decoder = self._decoders.setdefault(key, codecs.getincrementaldecoder("utf-8")("replace"))
+        self._said[key] = self._said.get(key, 0) + len(data)
+        text = decoder.decode(data, final)
+        if text:
+            yield LogChunk(container.id, container.service, container.index, name, text)
+
+    def _rest(self, report: ApplicationReport) -> Iterator[LogChunk]:
+        report = wait_for_aggregation(self._app, report, retries=40, delay=3.0)
+        seen: set[str] = set()
+        with aggregated_logs(self._connection, self._app, report, skip=self._said) as files:
+            for file in files:
+                seen.add(file.container_id)
+                container = self._known.get(file.container_id) or KnownContainer(file.container_id, file.node)
+                with file.path.open("rb") as f:
+                    f.seek(self._said.get((file.container_id, file.name), 0))
+                    while data := f.read(CHUNK_BYTES):
+                        yield from self._say(container, file.name, data)
+        for container in self._known.values():
+            if container.id not in seen and container.id not in self._done and report.log_aggregation != "SUCCEEDED":
+                yield from self._from_node(container)
+        for (container_id, name), decoder in self._decoders.items():
+            if text := decoder.decode(b"", True):
+                c = self._known.get(container_id) or KnownContainer(container_id)
+                yield LogChunk(container_id, c.service, c.index, name, text)

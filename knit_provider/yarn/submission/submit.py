@@ -1,0 +1,289 @@
+"""Submission: from a spec to an application that the ResourceManager has accepted.
+
+The order makes sure that nothing runs twice and nothing is left behind. The id exists first. Everything is checked and
+uploaded before the ResourceManager hears of it. What was staged is removed again if the submission does not come about.
+An id that was submitted before is never submitted again: the ResourceManager ignores one that it remembers, and for one
+that it has forgotten the ledger says whether it ever started.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from knit_provider.yarn.bridge.base import Acls, LocalResource, LogAggregation, Submission, SubmissionUncertain
+from knit_provider.yarn.control import ControlCredentials
+from knit_provider.yarn.errors import (
+    ApplicationNotFound,
+    ConfigurationError,
+    KnitError,
+    SubmissionRejected,
+)
+from knit_provider.yarn.files.port import FileStatus, RemoteFileExists
+from knit_provider.yarn.report import check_app_id
+from knit_provider.yarn.submission import am_launch as am
+from knit_provider.yarn.submission.am_document import am_document
+from knit_provider.yarn.submission.ledger import read_ledger
+from knit_provider.yarn.submission.housekeeping import sweep_in_background
+from knit_provider.yarn.submission.preflight import preflight
+from knit_provider.yarn.submission.scripts import master_script, script_name, service_script
+from knit_provider.yarn.submission.secrets import AppSecrets, new_secrets
+from knit_provider.yarn.submission.staging import CONTROL_FILE, SPEC_FILE, Base, open_base, remove_staging, write_staging
+from knit_provider.yarn.submission.uploads import Uploaded, plan_uploads
+
+if TYPE_CHECKING:
+    from knit_provider.yarn.connection import Connection
+    from knit_provider.yarn.spec import ApplicationSpec
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """An accepted application.
+
+    Attributes:
+        app_id: YARN application id.
+        credentials: what controls it; None where it was submitted before, or where the filesystem keeps no secret.
+    """
+
+    app_id: str
+    credentials: ControlCredentials | None
+
+
+def submit(
+    connection: Connection,
+    spec: ApplicationSpec,
+    *,
+    app_id: str | None = None,
+    checks: bool = True,
+    bound: bool = False,
+    lang: str = "C.UTF-8",
+    lease_seconds: int = 90,
+    upload_always: bool = False,
+) -> Submitted:
+    """Submit an application and return once the ResourceManager has accepted it.
+
+    Args:
+        connection: the cluster, as one user.
+        spec: what to run.
+        app_id: an id that the caller stored beforehand; one that was submitted already is left as it is.
+        checks: refuse what the cluster would refuse before anything is uploaded.
+        bound: the application ends when its lease is not renewed.
+        lang: language setting of the containers.
+        lease_seconds: length of the lease.
+        upload_always: upload files even where the cache in HDFS has their content.
+
+    Raises:
+        ConfigurationError, CheckFailed: nothing was submitted, and nothing is left behind.
+        SubmissionRejected: the ResourceManager refused it, or the id has run already.
+    """
+    scripts = _scripts(spec, lang)
+    uploads = plan_uploads(spec, connection.jar)
+    # The JVM starts while the checks ask the ResourceManager.
+    connection.prestart()
+    if app_id is not None and submitted_before(connection, check_app_id(app_id)):
+        return Submitted(app_id, None)
+    if checks:
+        preflight(connection, spec, uploads.upload_bytes)
+    base = open_base(connection.files, connection.paths, connection.user)
+    if bound and base.refusal:
+        raise ConfigurationError(f"the application cannot be bound: {base.refusal}")
+    owned_by_caller = app_id is not None
+    app_id = app_id or connection.bridge.new_application().application_id
+    uploaded = uploads.carry_out(connection, always=upload_always)
+    app_secrets = new_secrets(app_id, spec.lifetime)
+    try:
+        submission, staged_secret = _stage(
+            connection, spec, base, app_id, uploaded, app_secrets, scripts, bound=bound, lease_seconds=lease_seconds
+        )
+        _hand_over(connection, submission, owned_by_caller)
+    except BaseException as e:
+        _undo(connection, app_id, e)
+        raise
+    sweep_in_background(connection)
+    return Submitted(app_id, app_secrets.credentials if staged_secret else None)
+
+
+def submitted_before(connection: Connection, app_id: str) -> bool:
+    """Whether this id was submitted already.
+
+    Raises:
+        SubmissionRejected: the ResourceManager has forgotten it, and the ledger says that it ran: submitting it again
+            would run it again.
+    """
+    try:
+        connection.api.status(app_id)
+        return True
+    except ApplicationNotFound:
+        pass
+    if never_started(connection, app_id):
+        return False
+    entry = read_ledger(connection.files, connection.paths, app_id)
+    outcome = entry.outcome if entry is not None else None
+    ended = f"it ended {outcome.final_status}" if outcome else "how it ended is unknown"
+    raise SubmissionRejected(
+        f"{app_id} has run already ({connection.paths.ledger(app_id)}): {ended}. It is not submitted again; ask for a new "
+        "id with new_application() to run the same once more"
+    )
+
+
+def never_started(connection: Connection, app_id: str) -> bool:
+    """Whether the ledger proves that no container of this id was ever started."""
+    return read_ledger(connection.files, connection.paths, app_id) is None
+
+
+def _scripts(spec: ApplicationSpec, lang: str) -> dict[str, bytes]:
+    scripts = {script_name(name): service_script(service, lang) for name, service in spec.services.items()}
+    master = master_script(spec.master, lang)
+    if master is not None:
+        scripts[am.MASTER_SCRIPT] = master
+    return scripts
+
+
+def _stage(
+    connection: Connection,
+    spec: ApplicationSpec,
+    base: Base,
+    app_id: str,
+    uploaded: Uploaded,
+    app_secrets: AppSecrets,
+    scripts: Mapping[str, bytes],
+    *,
+    bound: bool,
+    lease_seconds: int,
+) -> tuple[Submission, bool]:
+    files, paths = connection.files, connection.paths
+    # The ApplicationMaster's own document names the scripts with size and time, so they are written before it.
+    control = app_secrets.credentials.to_json(app_id)
+    try:
+        staged = write_staging(files, base, app_id, scripts, {CONTROL_FILE: control})
+    except RemoteFileExists:
+        # Left by a try of the same id that never reached the ResourceManager.
+        remove_staging(files, paths, app_id)
+        staged = write_staging(files, base, app_id, scripts, {CONTROL_FILE: control})
+    if staged.refusal and bound:
+        raise ConfigurationError(f"the application cannot be bound: {staged.refusal}")
+    secret = not staged.refusal
+    resources = {
+        name: {**uploaded.services[name], "knit-run.sh": _private(staged.files[script_name(name)])}
+        for name in spec.services
+    }
+    for_master = dict(uploaded.master)
+    if am.MASTER_SCRIPT in scripts:
+        for_master[am.MASTER_SCRIPT] = _private(staged.files[am.MASTER_SCRIPT])
+    document = am_document(
+        spec,
+        application_id=app_id,
+        submission_id=secrets.token_hex(16),
+        user=connection.user,
+        secure=connection.secure,
+        staging_dir=paths.staging(app_id),
+        ledger_file=paths.ledger(app_id),
+        local_resources=resources,
+        am_resources=for_master,
+        bound=bound,
+        lease_seconds=lease_seconds,
+        hadoop_conf=am.shipped_settings(connection.full_conf),
+    )
+    written = files.write_many(paths.staging(app_id), {SPEC_FILE: json.dumps(document).encode()}, overwrite=True)
+    for_master[am.SPEC] = _private(written[SPEC_FILE])
+    r = spec.master.resources
+    launch = am.am_launch(
+        connection.full_conf,
+        connection.user,
+        (r.memory, r.vcores, r.amounts()),
+        for_master,
+        log_level=spec.master.log_level,
+    )
+    return (
+        Submission(
+            application_id=app_id,
+            name=spec.name,
+            queue=spec.queue,
+            am=launch,
+            priority=spec.priority,
+            tags=spec.tags,
+            max_attempts=spec.max_attempts,
+            attempt_failures_validity_ms=(
+                None if spec.attempt_failures_validity is None else spec.attempt_failures_validity * 1000
+            ),
+            lifetime_seconds=spec.lifetime,
+            node_label=spec.node_label or None,
+            acls=Acls(**spec.acls.to_yarn()),
+            reservation_id=spec.reservation_id,
+            log_aggregation=_log_aggregation(spec),
+            secrets=app_secrets.for_master() if secret else {},
+            token_filesystems=[paths.base, *spec.file_systems, *uploaded.filesystems],
+        ),
+        secret,
+    )
+
+
+def _hand_over(connection: Connection, submission: Submission, owned_by_caller: bool) -> None:
+    app_id = submission.application_id
+    try:
+        connection.bridge.submit(submission)
+    except SubmissionUncertain as e:
+        try:
+            state = connection.api.status(app_id)["state"]
+        except ApplicationNotFound:
+            raise SubmissionRejected(f"{app_id} was not submitted: {e}") from e
+        log.warning("%s: the answer to the submission was lost (%s); the ResourceManager has it as %s", app_id, e, state)
+    except (KnitError, OSError):
+        raise
+    except BaseException:
+        # Interrupted while the ResourceManager may have it. Nobody would ever learn an id that was made here.
+        if not owned_by_caller:
+            _end_quietly(connection, app_id)
+        raise
+
+
+def _undo(connection: Connection, app_id: str, cause: BaseException) -> None:
+    """Leave nothing of a submission that did not come about."""
+    try:
+        connection.api.status(app_id)
+        if not isinstance(cause, SubmissionRejected):
+            return
+    except ApplicationNotFound:
+        pass
+    except KnitError as e:
+        log.warning("whether %s reached the ResourceManager is unknown (%s); its staging is left for the sweep", app_id, e)
+        return
+    try:
+        remove_staging(connection.files, connection.paths, app_id)
+    except KnitError as e:
+        log.warning("the staging of %s could not be removed: %s; `knit prune` will", app_id, e)
+
+
+def _end_quietly(connection: Connection, app_id: str) -> None:
+    def end() -> None:
+        try:
+            connection.api.kill(app_id)
+        except KnitError as e:
+            log.warning("%s was interrupted while it was submitted and could not be ended: %s", app_id, e)
+
+    thread = threading.Thread(target=end, name=f"knit-end-{app_id}")
+    thread.start()
+    thread.join(timeout=15)
+
+
+def _log_aggregation(spec: ApplicationSpec) -> LogAggregation | None:
+    patterns = spec.log_aggregation
+    if patterns is None:
+        return None
+    return LogAggregation(
+        patterns.include or None,
+        patterns.exclude or None,
+        patterns.rolled_include or None,
+        patterns.rolled_exclude or None,
+    )
+
+
+def _private(status: FileStatus) -> LocalResource:
+    return LocalResource(uri=status.path, size=status.length, timestamp=status.modified_ms, visibility="APPLICATION")

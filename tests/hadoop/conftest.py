@@ -1,0 +1,54 @@
+"""What the tests on a real Hadoop share. They act as ``alice``, who is somebody else than the daemons' user."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from knit_provider import Knit
+from knit_provider.localcluster import LocalCluster
+
+USER = "alice"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder talks to a real HDFS and YARN."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.hadoop)
+
+
+@pytest.fixture
+def make_knit(cluster: LocalCluster) -> Iterator[Callable[..., Knit]]:
+    """Make ``Knit`` objects for the cluster; whatever their applications still do at the test's end is killed."""
+    made: list[Knit] = []
+
+    def make(user: str = USER, **kwargs: Any) -> Knit:
+        kwargs.setdefault("hadoop_conf_dir", str(cluster.conf_dir))
+        kwargs.setdefault("hadoop_home", str(cluster.hadoop_home))
+        knit = Knit(user=user, **kwargs)
+        made.append(knit)
+        return knit
+
+    yield make
+    for knit in made:
+        for app_id in list(knit._applications):
+            if not knit.application(app_id).report().terminal:
+                knit.kill(app_id)
+        knit.close()
+
+
+@pytest.fixture
+def knit(make_knit: Callable[..., Knit]) -> Knit:
+    """A ``Knit`` for alice."""
+    return make_knit()
+
+
+@pytest.fixture
+def marker() -> str:
+    """A text that occurs nowhere else."""
+    return f"mark-{uuid.uuid4().hex}"
