@@ -80,6 +80,20 @@ test-airflow: $(READY) $(JAR) ## pytest with a real Airflow on the embedded Hado
 demo: ## A real Hadoop, a real Airflow and the word count DAG, from nothing
 	@$(PYTHON) demo
 
+ui: $(READY) $(JAR) ## A Hadoop and an Airflow to click in, until Ctrl-C
+	@$(BIN)/python -m devtools.playground
+
+soak: $(READY) $(JAR) ## Start and kill applications for a while: does anything pile up? ARGS="--minutes 60"
+	@$(BIN)/python -m devtools.soak $(ARGS)
+
+bench: $(READY) $(JAR) ## Figures beside Skein's and Knit's, in one run on one cluster
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(READY) ## Build the documentation into site/
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "docs: site/index.html"
+
 clean: ## Remove what was built; .venv and Maven's repository stay
 	@rm -rf target build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo knit_provider/jars/knit.jar knit_provider/jars/knit-am.sh
 	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -19,12 +19,12 @@ from rich.table import Table
 
 from demo.text import Text, collect
 from devtools.airflow_server import AirflowServer
+from devtools.yarn_connection import USER, yarn_connection
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".demo"
-USER = "alice"  # whom the applications run as: somebody else than the user who runs the daemons
 INPUT, OUTPUT = f"/user/{USER}/word-count/input", f"/user/{USER}/word-count/output"
 DAG = "word_count"
 RUN_SECONDS = 300.0
@@ -100,7 +100,7 @@ def demo(stages: Stages, stack: ExitStack) -> None:
         airflow = AirflowServer(
             FOLDER / "airflow",
             {"examples": ROOT / "example_dags"},
-            connections={"yarn_default": _connection(cluster)},
+            connections={"yarn_default": yarn_connection(cluster)},
             environment=cluster.env(),
             progress=stages.say,
         )
@@ -120,17 +120,6 @@ def demo(stages: Stages, stack: ExitStack) -> None:
     if state != "success":
         raise DemoFailed(f"the DAG run ended as {state}")
     _check(stages, airflow, run_id, text)
-
-
-def _connection(cluster: LocalCluster) -> dict[str, Any]:
-    host, _, port = cluster.rm_web.rpartition(":")
-    return {
-        "conn_type": "yarn",
-        "host": host,
-        "port": int(port),
-        "login": USER,
-        "extra": {"hadoop_conf_dir": str(cluster.conf_dir)},
-    }
 
 
 def _follow(stages: Stages, airflow: AirflowServer, run_id: str) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from knit_provider.yarn.errors import ConfigurationError
-from knit_provider.yarn.knit import DEFAULT_SERVICE
 from knit_provider.yarn.units import check_int, check_seconds, parse_memory
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ def application_spec(
     Raises:
         ConfigurationError: naming the field and its value.
     """
+    # Not while Airflow parses DAGs, which it does every few seconds.
+    from knit_provider.yarn.knit import DEFAULT_SERVICE
     from knit_provider.yarn.spec import ApplicationSpec, Resources, Service
 
     o = operator

@@ -15,8 +15,6 @@ from airflow.sdk import BaseOperator
 from knit_provider.hooks.knit import KnitHook
 from knit_provider.operators.arguments import application_spec, seconds, whole
 from knit_provider.operators.identity import Action, ApplicationStore, decide, task_tag
-from knit_provider.operators.task_log import TaskLog
-from knit_provider.operators.watch import Watch, Woken
 from knit_provider.yarn.errors import (
     ApplicationFailed,
     ApplicationKilled,
@@ -27,10 +25,11 @@ from knit_provider.yarn.errors import (
     KnitError,
     PermissionDenied,
 )
-from knit_provider.yarn.logs.chunk import LogChunk
 from knit_provider.yarn.report import ApplicationReport
 
 if TYPE_CHECKING:
+    from knit_provider.operators.task_log import TaskLog
+    from knit_provider.operators.watch import Watch
     from knit_provider.yarn.application import Application
     from knit_provider.yarn.knit import Knit
     from knit_provider.yarn.spec import ApplicationSpec
@@ -161,6 +160,7 @@ class KnitStartOperator(BaseOperator):
         self._app_id: str | None = None
         self._killer: Knit | None = None
         self._watch: Watch | None = None
+        self._lines: TaskLog | None = None
         self._stopping = False
 
     def execute(self, context: Mapping[str, Any]) -> str:
@@ -280,10 +280,13 @@ class KnitStartOperator(BaseOperator):
     # -- following ----------------------------------------------------------------------------------------------
 
     def _follow(self, app: Application) -> ApplicationReport:
+        from knit_provider.operators.task_log import TaskLog
+        from knit_provider.operators.watch import Watch, Woken
+        from knit_provider.yarn.logs.chunk import LogChunk
+
         interval = seconds(self.poll_interval, "poll_interval")
-        lines = TaskLog(self.log.info, tail_lines=whole(self.log_tail_lines, "log_tail_lines", minimum=0))
+        lines = self._lines = TaskLog(self.log.info, tail_lines=whole(self.log_tail_lines, "log_tail_lines"))
         self._watch = Watch(app, poll_interval=interval, logs=self.get_logs)
-        self._lines = lines
         report = None
         try:
             for event in self._watch.events():
@@ -310,7 +313,7 @@ class KnitStartOperator(BaseOperator):
         """The application's failure with the failing container's last words, as far as YARN's text lacks them."""
         error = app.failure(report)
         found = _CONTAINER_ID.search(report.diagnostics)
-        tail = self._lines.tail(found.group()) if found else []
+        tail = self._lines.tail(found.group()) if found and self._lines else []
         if not tail or tail[-1] in report.diagnostics:
             return error
         text = f"{error}\nLast lines of stderr of {found.group() if found else ''}:\n" + "\n".join(tail)

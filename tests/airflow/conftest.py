@@ -17,6 +17,7 @@ os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="knit-test-airflow
 pytest.importorskip("airflow.sdk")
 
 from devtools.airflow_server import AirflowServer
+from devtools.yarn_connection import yarn_connection as described
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
 
@@ -34,14 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def yarn_connection(cluster: LocalCluster) -> dict[str, Any]:
     """The cluster as an Airflow connection."""
-    host, _, port = cluster.rm_web.rpartition(":")
-    return {
-        "conn_type": "yarn",
-        "host": host,
-        "port": int(port),
-        "login": USER,
-        "extra": {"hadoop_conf_dir": str(cluster.conf_dir)},
-    }
+    return described(cluster, USER)
 
 
 @pytest.fixture(scope="session")
