@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import re
 import socket
 import subprocess
 import tempfile
@@ -39,7 +40,7 @@ def scrub(text: str, *folders: Path) -> str:
         if len(str(folder)) > 1:
             text = text.replace(str(folder), name)
     host = socket.gethostname()
-    return text if host == "localhost" else text.replace(host, "<host>")
+    return text if host == "localhost" else re.sub(rf"\b{re.escape(host)}\b", "<host>", text)
 
 
 def _processor() -> str:

@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from psutil import Process
+
 from benchmarks.probe import Probe
-from benchmarks.registry import OURS, Entry
-from benchmarks.remote import ContestantFailed, Remote, application_master_rss
+from benchmarks.registry import FLOOR, OURS, Entry
+from benchmarks.remote import ContestantFailed, Remote, application_master, java_began, rss_of
 from benchmarks.timeline import DaemonLogs, spans, stamped
 from knit_provider.localcluster import LocalCluster
 
@@ -144,10 +146,12 @@ class Bench:
             remote.ask("wait", app_id=app_id, timeout=_END_SECONDS)
             # So that the client waits as it does in the middle of a long job.
             time.sleep(_SETTLE_SECONDS)
-            if figure and not figure.startswith("cold"):
-                self._memory(remote, app_id, "1" if instances == 1 else "many")
             if figure:
-                moments = logs.moments(app_id, last.container_id, answer["called"], last.time)
+                master = application_master(app_id) if remote.entry.key != FLOOR else None
+                if not figure.startswith("cold"):
+                    self._memory(remote, master, "1" if instances == 1 else "many")
+                began = java_began(master) if master else None
+                moments = logs.moments(app_id, last.container_id, answer["called"], last.time, am_jvm=began)
                 results.phases.setdefault(key, {}).setdefault(figure, []).append(
                     {phase: round(value, 4) for phase, value in spans(moments).items()}
                 )
@@ -170,9 +174,9 @@ class Bench:
         finally:
             probe.open_gate()
 
-    def _memory(self, remote: Remote, app_id: str, suffix: str) -> None:
+    def _memory(self, remote: Remote, master: Process | None, suffix: str) -> None:
         sizes = {
-            f"am_rss_{suffix}": application_master_rss(app_id) if remote.entry.key != "floor" else 0,
+            f"am_rss_{suffix}": rss_of(master) if master else 0,
             f"jvm_rss_{suffix}": remote.jvm_rss(),
             f"python_rss_{suffix}": remote.python_rss(),
         }

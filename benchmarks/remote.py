@@ -121,8 +121,8 @@ class Remote:
         return line
 
 
-def application_master_rss(app_id: str) -> int:
-    """Resident bytes of the JVM in an application's first container, 0 if there is none on this machine."""
+def application_master(app_id: str) -> psutil.Process | None:
+    """The JVM in an application's first container, None if there is none on this machine."""
     cluster, _, number = app_id.removeprefix("application_").partition("_")
     for process in psutil.process_iter(["name"]):
         if process.info["name"] != "java":
@@ -132,8 +132,27 @@ def application_master_rss(app_id: str) -> int:
         except psutil.Error:
             continue
         if f"_{cluster}_{number}_" in container and container.endswith("_000001"):
-            return rss_of(process)
-    return 0
+            return process
+    return None
+
+
+def java_began(process: psutil.Process) -> float | None:
+    """When a process that was a shell script before became a JVM, in seconds since the epoch (to 10 ms).
+
+    The process itself is as old as the script; the thread that runs ``main`` is made by ``java``.
+    """
+    ticks = []
+    try:
+        for stat in Path(f"/proc/{process.pid}/task").glob("*/stat"):
+            if stat.parent.name != str(process.pid):
+                # The fields after the name, which may hold anything; the 22nd of all is the start in ticks since boot.
+                ticks.append(int(stat.read_text().rpartition(")")[2].split()[19]))
+    except OSError:
+        return None
+    if not ticks:
+        return None
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot + min(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def rss_of(process: psutil.Process) -> int:

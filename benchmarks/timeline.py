@@ -17,7 +17,8 @@ PHASES = (
     ("am_allocated", "the ResourceManager stores the application and finds a node for the AM"),
     ("am_handed", "the NodeManager is told to start the AM"),
     ("am_localized", "the NodeManager fetches the AM's files out of HDFS"),
-    ("am_registered", "the AM's process starts, boots its JVM and registers"),
+    ("am_jvm", "the NodeManager starts the AM's script, and that comes to `java`"),
+    ("am_registered", "the AM's JVM boots, loads its classes and registers"),
     ("allocated", "the AM asks, and the ResourceManager finds a node for the container"),
     ("acquired", "the AM's next heartbeat fetches the container"),
     ("handed", "the AM tells the NodeManager to start it"),
@@ -42,7 +43,9 @@ class DaemonLogs:
         self._nms = list(node_managers)
         self._from = {path: path.stat().st_size for path in (self._rm, *self._nms)}
 
-    def moments(self, app_id: str, container_id: str, called: float, command_ran: float) -> list[Moment]:
+    def moments(
+        self, app_id: str, container_id: str, called: float, command_ran: float, *, am_jvm: float | None = None
+    ) -> list[Moment]:
         """How one container of an application came to run.
 
         Args:
@@ -50,6 +53,7 @@ class DaemonLogs:
             container_id: the container; the first one where the command ran in the AM's place.
             called: the user's call.
             command_ran: the command's own stamp.
+            am_jvm: when the AM's JVM began, where that is known.
         """
         cluster_and_number = app_id.removeprefix("application_")
         am = _first_container(container_id)
@@ -66,6 +70,7 @@ class DaemonLogs:
         else:
             found += [
                 *_first("am_localized", nm, f"Container {am} transitioned from .*to SCHEDULED"),
+                *([Moment("am_jvm", am_jvm)] if am_jvm else []),
                 *_first("am_registered", rm, r"State change from LAUNCHED to RUNNING on event = REGISTERED"),
                 *_first("allocated", rm, f"{container_id} Container Transitioned from NEW to ALLOCATED"),
                 *_first("acquired", rm, f"{container_id} Container Transitioned from ALLOCATED to ACQUIRED"),
