@@ -12,7 +12,7 @@ from types import TracebackType
 
 from knit_provider.localcluster import hadoop_home, state
 from knit_provider.localcluster.daemon import Daemon, kind_of
-from knit_provider.localcluster.disk import require_space
+from knit_provider.localcluster.disk import disk_errors, require_space
 from knit_provider.localcluster.guard import Guard
 from knit_provider.localcluster.jars import HADOOP_VERSIONS, hadoop_jars
 from knit_provider.localcluster.java import Java, find_java
@@ -74,13 +74,12 @@ class LocalCluster:
         self._timeout = timeout
         self._guard: Guard | None = None
         self._mine = False
-        self._pool = PortPool()
         self._state = state.load(self.directory)
         self._daemons: dict[str, Daemon] = {}
         self._adopt()
 
     def __enter__(self) -> LocalCluster:
-        self._mine = self.up(tied=True)
+        self.up(tied=True)
         return self
 
     def __exit__(
@@ -93,7 +92,7 @@ class LocalCluster:
         """Brings the cluster up, or what is missing of it; returns when all of it is ready.
 
         Args:
-            tied: end it when this process ends. Otherwise it stays until ``down``.
+            tied: end it when this process ends. Otherwise, and if it was up in part before, it stays until ``down``.
 
         Returns:
             True if anything had to be started, False if it was all up already.
@@ -103,14 +102,17 @@ class LocalCluster:
             ClusterUnavailable: a daemon did not come up; everything that was started has been ended again.
         """
         state.prepare_directory(self.directory)
-        with state.locked(self.directory, self._progress.note):
+        with disk_errors(self.directory, "The embedded Hadoop"), state.locked(self.directory, self._progress.note):
             self._reload()
             alive = [name for name, daemon in self._daemons.items() if daemon.alive]
             if alive:
                 self._refuse_other_settings()
+            if not alive or len(alive) < len(self._daemons):
+                require_space(self.directory, _NEEDED_BYTES, "the embedded Hadoop")
+            with PortPool() as pool:
+                if not alive:
+                    self._plan_anew(pool)
                 return self._start([name for name in self._daemons if name not in alive], tied=tied)
-            self._plan_anew()
-            return self._start(list(self._daemons), tied=tied)
 
     def down(self, *, delete: bool = False) -> bool:
         """Ends every process of the cluster, containers included. Its HDFS stays in the folder unless ``delete``.
@@ -238,54 +240,50 @@ class LocalCluster:
         }
 
     def _start(self, names: Collection[str], *, tied: bool) -> bool:
-        current = self._running()
-        if not names:
-            Startup(self._plan, self._daemons, self._progress, self._timeout).run(())
-            return False
-        require_space(self.directory, _NEEDED_BYTES, "the embedded Hadoop")
-        whole = len(names) == len(self._daemons)
-        guard = Guard(self.directory, current.generation) if whole or tied else None
+        startup = Startup(self._plan, self._daemons, self._progress, self._timeout)
+        if len(names) < len(self._daemons):
+            try:
+                startup.run(names)
+            except BaseException:
+                # What ran before goes on running.
+                end_all([process for name in names if (process := self._daemons[name].process)], grace=0)
+                raise
+            return bool(names)
+        guard = Guard(self.directory, self._running().generation)
         try:
-            Startup(self._plan, self._daemons, self._progress, self._timeout).run(names)
+            startup.run(names)
         except BaseException:
-            if whole:
-                self._end_all(gently=False)
-            else:
-                # A repair that failed ends what it started; what ran before goes on running.
-                end_all([p for name in names if (p := self._daemons[name].process)], grace=0)
-            if guard is not None:
-                guard.dismiss()
+            self._end_all(gently=False)
+            guard.dismiss()
             raise
-        finally:
-            self._pool.close()
-        if guard is not None and tied:
+        self._mine = tied
+        if tied:
             self._guard = guard
-        elif guard is not None:
+            guard.hold()
+        else:
             guard.dismiss()
         return True
 
-    def _plan_anew(self) -> None:
+    def _plan_anew(self, pool: PortPool) -> None:
         """Settles settings and ports of a cluster that is down, and writes its folder."""
         previous = self._state
         version = self._version or (previous.hadoop_version if previous else HADOOP_VERSIONS[0])
-        if previous and previous.hadoop_version != version and (self._layout.data / "formatted").exists():
+        if previous and previous.hadoop_version != version and self._layout.formatted.exists():
             raise ConfigurationError(
                 f"The HDFS in {self.directory} was made by Hadoop {previous.hadoop_version}; {version} cannot use it. "
                 "Choose another folder, or delete this one: knit cluster down --delete"
             )
         java = find_java(os.environ, version)
-        require_space(self.directory, _NEEDED_BYTES, "the embedded Hadoop")
         jars = hadoop_jars(version, report=self._progress.note)
-        # A daemon of a start that died before it could write down its pid.
-        end_all(processes_with(marker(self.directory)), grace=0)
+        # Containers of dead NodeManagers, or a daemon of a start that died before it could write down its pid.
+        self._sweep()
         for folder in (self._layout.logs, self._layout.tmp, self._layout.data):
             folder.mkdir(exist_ok=True)
         overrides = self._overrides or {}
         queues = self._queues or {}
-        self._pool = PortPool()
         settings = cluster_settings(
             self._layout,
-            self._pool,
+            pool,
             overrides=overrides,
             queues=queues,
             previous=previous.settings if previous else {},
@@ -294,7 +292,7 @@ class LocalCluster:
         for number in range(1, (self._nodes or 2) + 1):
             name = f"nodemanager-{number}"
             before = previous.nodes.get(name, {}) if previous else {}
-            nodes[name] = node_settings(self._layout, name, self._pool, overrides=overrides, previous=before)
+            nodes[name] = node_settings(self._layout, name, pool, overrides=overrides, previous=before)
         self._state = state.State(
             generation=secrets.token_hex(8),
             up=True,
@@ -325,7 +323,7 @@ class LocalCluster:
         running = any(process.alive for process in [*storage, *others])
         # HDFS last: a NodeManager that ends uploads its containers' logs.
         left = end_all(others, grace=grace) + end_all(storage, grace=grace)
-        left += end_all([*processes_with(marker(self.directory)), *container_processes(self.directory)], grace=0)
+        left += self._sweep()
         for daemon in self._daemons.values():
             daemon.forget()
         if self._state is not None:
@@ -335,6 +333,10 @@ class LocalCluster:
             pids = ", ".join(str(process.pid) for process in left)
             raise ClusterUnavailable(f"These processes of the cluster in {self.directory} cannot be killed: {pids}.")
         return running
+
+    def _sweep(self) -> list[ProcessId]:
+        """Kills what bears the cluster's mark, and returns what is still there."""
+        return end_all([*processes_with(marker(self.directory)), *container_processes(self.directory)], grace=0)
 
     def _refuse_other_settings(self) -> None:
         current = self._running()
@@ -393,7 +395,9 @@ class LocalCluster:
     def _running(self) -> state.State:
         current = self._known()
         if not current.up:
-            raise ClusterUnavailable(f"The cluster in {self.directory} is down. Start it: knit cluster up")
+            raise ClusterUnavailable(
+                f"The cluster in {self.directory} is down. Start it: knit cluster up --directory {self.directory}"
+            )
         return current
 
     def _dismiss_guard(self) -> None:

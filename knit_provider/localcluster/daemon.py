@@ -64,6 +64,11 @@ class Launch:
     out: Path
 
 
+# Children of this process, by pid, kept until they end: whoever drops a Daemon must neither lose the exit code nor
+# leave a zombie behind.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
 class Daemon:
     """A daemon of a cluster.
 
@@ -94,7 +99,7 @@ class Daemon:
         self.addresses = dict(addresses)
         self._launch = launch
         self._process = process
-        self._child: subprocess.Popen[bytes] | None = None
+        self._exit_code: int | None = None
         self._changed = changed
 
     def __repr__(self) -> str:
@@ -130,7 +135,7 @@ class Daemon:
     def exit_code(self) -> int | None:
         """Its exit code, negative for a signal; ``None`` while it runs or if another process started it."""
         self._reap()
-        return self._child.returncode if self._child else None
+        return self._exit_code
 
     def start(self) -> None:
         """Starts it on the same ports and folders as before, and does not wait until it is ready.
@@ -142,7 +147,7 @@ class Daemon:
             raise ClusterUnavailable(f"{title_of(self.name)} runs already (pid {self.pid}); stop or kill it first.")
         try:
             with self._launch.out.open("ab") as out:
-                self._child = subprocess.Popen(
+                child = subprocess.Popen(
                     self._launch.command,
                     env=dict(self._launch.environment),
                     cwd=self._launch.directory,
@@ -154,7 +159,9 @@ class Daemon:
                 )
         except OSError as error:
             raise ClusterUnavailable(f"{title_of(self.name)} could not be started: {error}") from error
-        self._process = ProcessId.of(self._child.pid)
+        _children[child.pid] = child
+        self._exit_code = None
+        self._process = ProcessId.of(child.pid)
         self._changed(self.name, self._process)
 
     def kill(self, signum: int = signal.SIGKILL) -> None:
@@ -196,8 +203,10 @@ class Daemon:
         return lines[-count:]
 
     def _reap(self) -> None:
-        if self._child is not None:
-            self._child.poll()
+        child = _children.get(self.pid or 0)
+        if child is not None and child.poll() is not None:
+            self._exit_code = child.returncode
+            del _children[child.pid]
 
 
 def tail(path: Path, count: int) -> list[str]:

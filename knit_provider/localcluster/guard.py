@@ -13,6 +13,10 @@ from pathlib import Path
 
 import knit_provider
 
+# Guards of clusters that are to end with this process, held here so that no garbage collection closes their
+# pipe sooner.
+_held: set[Guard] = set()
+
 
 class Guard:
     """The starter's side."""
@@ -37,8 +41,13 @@ class Guard:
                 start_new_session=True,
             )
 
+    def hold(self) -> None:
+        """Keeps watch until ``dismiss`` or the end of this process."""
+        _held.add(self)
+
     def dismiss(self) -> None:
         """Tells the guard that there is nothing left to look after, and waits for its end."""
+        _held.discard(self)
         if self._process.stdin is not None:
             try:
                 self._process.stdin.write(b"keep\n")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from knit_provider.localcluster.disk import require_space
+from knit_provider.localcluster.disk import disk_errors, require_space
 from knit_provider.yarn.errors import ConfigurationError
 
 HADOOP_VERSIONS = ("3.5.0", "3.3.6")
@@ -68,13 +68,11 @@ def hadoop_jars(
     folder = root / version
     if is_complete(folder):
         return folder / "jars"
-    try:
+    with disk_errors(root, f"The cache of Hadoop {version}"):
         root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"The jar cache {root} cannot be made: {error}. Set XDG_CACHE_HOME.") from error
-    with _lock(root / f"{version}.lock", report):
-        if not is_complete(folder):  # somebody else may have finished while we waited
-            _resolve(version, root, folder, environ, report)
+        with _lock(root / f"{version}.lock", report):
+            if not is_complete(folder):  # somebody else may have finished while we waited
+                _resolve(version, root, folder, environ, report)
     return folder / "jars"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,12 @@ from knit_provider.localcluster.web import NotReady, WebHDFS, get_json
 
 # All that daemons, and so containers, inherit from whoever starts the cluster. A stray HADOOP_CONF_DIR, CLASSPATH or
 # JAVA_TOOL_OPTIONS of the caller's would make it another cluster.
-_INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER")
+_INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "SHELL", "TMPDIR", "TZ", "USER")
+# What a node's own login would have. The caller's may lead into a virtual environment that no node has.
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# The history server makes its folders in HDFS when it starts, and looks again after 10 s if nobody listened there for
+# longer than these retries, of one second each, last.
+_ARGUMENTS = {"historyserver": ("-D", "ipc.client.connect.max.retries=120")}
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ class Plan:
             "-cp",
             f"{self.conf_of(name)}:{self.layout.jars}/*",
             MAIN_CLASSES[kind],
+            *_ARGUMENTS.get(kind, ()),
             *arguments,
         )
         logs = self.layout.logs
@@ -90,7 +97,9 @@ class Plan:
         """The daemons' environment; NodeManagers hand a part of it on to containers."""
         home = str(self.layout.home)
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        path = environment.get("PATH") or "/usr/local/bin:/usr/bin:/bin"
+        path = _PATH
+        if shutil.which("bash", path=path) is None:  # a system that keeps its programs elsewhere
+            path = f"{path}:{os.environ.get('PATH', '')}"
         return {
             **environment,
             "USER": getpass.getuser(),

@@ -59,7 +59,7 @@ class PortPool:
         except OSError:
             claim.close()
             return False
-        if not is_free(LOOPBACK, port):
+        if obstacle(LOOPBACK, port) is not None:
             claim.close()
             return False
         self._claims.append(claim)
@@ -67,16 +67,18 @@ class PortPool:
         return True
 
 
-def is_free(host: str, port: int) -> bool:
-    """Whether a daemon could listen there now."""
+def obstacle(host: str, port: int) -> OSError | None:
+    """What would keep a daemon from listening there now: ``None`` if nothing would."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As Java does on Linux: connections of an earlier run that linger are no obstacle, a listener is.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-        return True
+            # Linux lets two sockets with that option bind to one port as long as neither listens.
+            probe.listen(1)
+        except OSError as error:
+            return error
+    return None
 
 
 def split_address(address: str, what: str) -> tuple[str, int]:

@@ -63,6 +63,11 @@ class Layout:
         return self.root / "data"
 
     @property
+    def formatted(self) -> Path:
+        """A mark that HDFS was made, with the folders that everybody relies on."""
+        return self.data / "formatted"
+
+    @property
     def logs(self) -> Path:
         """The daemons' logs."""
         return self.root / "logs"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import psutil
 
 from knit_provider.localcluster.daemon import Daemon, tail, title_of
 from knit_provider.localcluster.launch import Plan
-from knit_provider.localcluster.ports import is_free, split_address
+from knit_provider.localcluster.ports import obstacle, split_address
 from knit_provider.localcluster.progress import Progress, first_lines
 from knit_provider.localcluster.settings import GUESTS
 from knit_provider.localcluster.web import NotReady
@@ -42,10 +43,14 @@ class Startup:
         self._ready: set[str] = set()
         self._details: dict[str, str] = {}
         self._format: subprocess.Popen[bytes] | None = None
-        self._hdfs_ready = False
+        self._hdfs_ready = True
 
     def run(self, names: Collection[str]) -> None:
         """Starts the named daemons and returns when all of the cluster's are ready.
+
+        Args:
+            names: those to start; the others have to be running. A new HDFS is made first, with the folders that
+                everybody relies on.
 
         Raises:
             ConfigurationError: a port is in the way.
@@ -56,9 +61,11 @@ class Startup:
         for name in self._daemons:
             self._progress.step(title_of(name), "waiting" if name in waiting else "starting")
         if "namenode" in waiting:
-            self._begin_format()
+            self._hdfs_ready = self._plan.layout.formatted.exists()
+            if not self._hdfs_ready:
+                self._begin_format()
         try:
-            while waiting or len(self._ready) < len(self._daemons):
+            while waiting or len(self._ready) < len(self._daemons) or not self._hdfs_ready:
                 for name in [name for name in waiting if self._may_start(name)]:
                     waiting.remove(name)
                     self._daemons[name].start()
@@ -71,10 +78,7 @@ class Startup:
                 self._format.wait()
 
     def _may_start(self, name: str) -> bool:
-        if name == "namenode":
-            return self._format_done()
-        # It makes its folders in HDFS once, at its start, and gives up if it cannot.
-        return name != "historyserver" or self._hdfs_ready
+        return name != "namenode" or self._format_done()
 
     def _look(self, waiting: Collection[str]) -> None:
         for name, daemon in self._daemons.items():
@@ -98,8 +102,6 @@ class Startup:
             raise self._late(waiting)
 
     def _begin_format(self) -> None:
-        if (self._plan.layout.data / "formatted").exists():
-            return
         # Whatever is there is of a start that was cut short, before any file was stored.
         shutil.rmtree(self._plan.layout.data / "name", ignore_errors=True)
         shutil.rmtree(self._plan.layout.data / "blocks", ignore_errors=True)
@@ -129,22 +131,24 @@ class Startup:
                 + first_lines([*tail(launch.out, 10), *tail(launch.log, 10)])
             )
         self._format = None
-        (self._plan.layout.data / "formatted").touch()
         return True
 
     def _make_folders(self) -> None:
         hdfs = self._plan.webhdfs()
-        if not self._plan.settings["fs.defaultFS"].startswith("hdfs:"):
-            self._hdfs_ready = True
-            return
-        for path in ("/tmp", self._plan.settings["yarn.nodemanager.remote-app-log-dir"]):  # noqa: S108 - in HDFS
-            if path.startswith("/"):
+        logs = self._plan.settings["yarn.nodemanager.remote-app-log-dir"]
+        try:
+            for path in ("/tmp", logs):  # noqa: S108 - in HDFS
                 hdfs.make(path, "1777")
-        for path in ("/user", "/mapreduce"):
-            hdfs.make(path, "755")
-        for user in (getpass.getuser(), *GUESTS):
-            hdfs.make(f"/user/{user}", "700", owner=user)
-        self._hdfs_ready = True
+            # The latter is above the history server's own folders, to which everybody's applications write.
+            for path in ("/user", "/mapreduce"):
+                hdfs.make(path, "755")
+            for owner in (getpass.getuser(), *GUESTS):
+                hdfs.make(f"/user/{owner}", "700", owner)
+        except NotReady as error:
+            self._details["namenode"] = str(error)
+        else:
+            self._hdfs_ready = True
+            self._plan.layout.formatted.touch()
 
     def _check_ports(self, names: Collection[str]) -> None:
         wanted: dict[tuple[str, int], str] = {}
@@ -152,15 +156,16 @@ class Startup:
             for key, address in self._plan.addresses_of(name).items():
                 what = f"{title_of(name)}'s {key}"
                 host, port = split_address(address, what)
-                if port and (host, port) in wanted:
-                    raise ConfigurationError(
-                        f"{what} and {wanted[host, port]} are both {address}. Give each its own port."
-                    )
+                if not port:  # any free one
+                    continue
+                if (host, port) in wanted:
+                    raise ConfigurationError(f"{what} and {wanted[host, port]} are both {address}. They need two.")
                 wanted[host, port] = what
-                if port and not is_free(host, port):
-                    raise ConfigurationError(
-                        f"{what} has to listen on {address}, and {_owner(port)} is there. {_WAY_OUT}"
-                    )
+                error = obstacle(host, port)
+                if error is not None and error.errno == errno.EADDRINUSE:
+                    raise ConfigurationError(f"{what} is {address}, and {_owner(port)} listens there. {_WAY_OUT}")
+                if error is not None:
+                    raise ConfigurationError(f"{what} is {address}, where nothing can listen: {error}")
 
     def _died(self, daemon: Daemon) -> ClusterUnavailable:
         self._progress.step(title_of(daemon.name), "failed")
@@ -179,7 +184,7 @@ class Startup:
         )
 
     def _late(self, waiting: Collection[str]) -> ClusterUnavailable:
-        late = [name for name in self._daemons if name not in self._ready]
+        late = [name for name in self._daemons if name not in self._ready] or ["namenode"]
         # Who waits for somebody else is not to blame.
         to_blame = next((name for name in late if name not in waiting), late[0])
         for name in late:
@@ -192,7 +197,9 @@ class Startup:
         )
 
 
-_WAY_OUT = "End that process, or name another port (no override: a free one is picked)."
+_WAY_OUT = (
+    "End that process or choose another port. Without an override for it, knit cluster down and up find a free one."
+)
 
 
 def _owner(port: int) -> str:

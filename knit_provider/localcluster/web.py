@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from knit_provider.localcluster.ports import split_address
-from knit_provider.yarn.errors import ClusterUnavailable
 
 
 class NotReady(Exception):
@@ -37,27 +36,16 @@ class WebHDFS:
         self._user = user
 
     def make(self, path: str, mode: str, owner: str | None = None) -> None:
-        """Makes a folder with a mode (octal) and perhaps an owner, also if it is there already.
+        """Makes a folder with a mode (octal); with an owner, it and a group of the same name own it.
 
         Raises:
-            ClusterUnavailable: the NameNode refused.
+            NotReady: the NameNode refused.
         """
-        self._put(path, "MKDIRS", permission=mode)
-        # MKDIRS leaves a folder that exists as it is, and applies a umask to a new one.
-        self._put(path, "SETPERMISSION", permission=mode)
+        self._call("PUT", path, "MKDIRS", permission=mode)
+        # MKDIRS takes a umask off the mode.
+        self._call("PUT", path, "SETPERMISSION", permission=mode)
         if owner is not None:
-            self._put(path, "SETOWNER", owner=owner, group=owner)
-
-    def status(self, path: str) -> dict[str, Any] | None:
-        """What the NameNode knows of a path; ``None`` if there is none."""
-        try:
-            answer = self._call("GET", path, "GETFILESTATUS")
-        except NotReady as error:
-            if "FileNotFoundException" in str(error):
-                return None
-            raise
-        status: dict[str, Any] = answer["FileStatus"]
-        return status
+            self._call("PUT", path, "SETOWNER", owner=owner, group=owner)
 
     def children(self, path: str) -> list[dict[str, Any]]:
         """What is in a folder; nothing if there is no such folder."""
@@ -69,14 +57,6 @@ class WebHDFS:
             raise
         found: list[dict[str, Any]] = answer["FileStatuses"]["FileStatus"]
         return found
-
-    def _put(self, path: str, operation: str, **arguments: str) -> None:
-        try:
-            self._call("PUT", path, operation, **arguments)
-        except NotReady as error:
-            raise ClusterUnavailable(
-                f"The NameNode at {self._address} refused {operation} of {path}: {error}"
-            ) from error
 
     def _call(self, method: str, path: str, operation: str, **arguments: str) -> Any:
         query = urlencode({"op": operation, "user.name": self._user, **arguments})
