@@ -312,24 +312,23 @@ def _listener(port: int) -> int:
     raise AssertionError(f"nothing listens on {port}")
 
 
-def test_a_file_that_changes_during_the_upload(knit: Knit, tmp_path: Path) -> None:
+def test_a_file_that_changes_during_the_upload(
+    knit: Knit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its digest was taken; then it changes. What would be in the cache under that digest is something else."""
     from knit_provider.yarn.files import transfer
 
     target = tmp_path / "data.bin"
     target.write_bytes(os.urandom(1024))
-    original = transfer.upload_one  # type: ignore[attr-defined]
+    original = transfer.Transfer._upload
 
-    def change_first(*args: Any, **kwargs: Any) -> Any:
+    def change_first(self: transfer.Transfer, prepared: Any) -> Any:
         target.write_bytes(os.urandom(2048))
-        return original(*args, **kwargs)
+        return original(self, prepared)
 
-    transfer.upload_one = change_first  # type: ignore[attr-defined]
-    try:
-        with pytest.raises(KnitError, match=r"data\.bin"):
-            knit.start("true", files=[str(target)])
-    finally:
-        transfer.upload_one = original  # type: ignore[attr-defined]
+    monkeypatch.setattr(transfer.Transfer, "_upload", change_first)
+    with pytest.raises(KnitError, match=r"data\.bin"):
+        knit.start("true", files=[str(target)])
     assert staged(knit) == []
 
 

@@ -48,13 +48,13 @@ _SHIPPED_PREFIXES = (
 )
 
 
-def package_file(name: str) -> Path:
-    """A file that the build puts beside the Python code: ``knit.jar`` or ``knit-am.sh``.
+def package_file(name: str, given: str | None = None) -> Path:
+    """A file that the build puts beside the Python code: ``knit.jar`` or ``knit-am.sh``; or the one given.
 
     Raises:
         ConfigurationError: if it isn't there, which happens in a checkout where nothing was built.
     """
-    path = Path(__file__).resolve().parents[2] / "jars" / name
+    path = Path(given) if given else Path(__file__).resolve().parents[2] / "jars" / name
     if not path.is_file():
         raise ConfigurationError(f"{path} is not there; in a checkout, build it with `make jar` (Maven and a JDK)")
     return path

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from knit_provider.yarn.bridge.base import Acls, LocalResource, LogAggregation, Submission, SubmissionUncertain
 from knit_provider.yarn.control import ControlCredentials
@@ -25,6 +26,7 @@ from knit_provider.yarn.errors import (
     SubmissionRejected,
 )
 from knit_provider.yarn.files.port import FileStatus, RemoteFileExists
+from knit_provider.yarn.files.transfer import Shipped, Transfer
 from knit_provider.yarn.report import check_app_id
 from knit_provider.yarn.submission import am_launch as am
 from knit_provider.yarn.submission.am_document import am_document
@@ -34,7 +36,6 @@ from knit_provider.yarn.submission.preflight import preflight
 from knit_provider.yarn.submission.scripts import master_script, script_name, service_script
 from knit_provider.yarn.submission.secrets import AppSecrets, new_secrets
 from knit_provider.yarn.submission.staging import CONTROL_FILE, SPEC_FILE, Base, open_base, remove_staging, write_staging
-from knit_provider.yarn.submission.uploads import Uploaded, plan_uploads
 
 if TYPE_CHECKING:
     from knit_provider.yarn.connection import Connection
@@ -84,23 +85,25 @@ def submit(
         SubmissionRejected: the ResourceManager refused it, or the id has run already.
     """
     scripts = _scripts(spec, lang)
-    uploads = plan_uploads(spec, connection.jar)
+    package = {am.JAR: am.package_file(am.JAR, connection.jar), am.LAUNCHER: am.package_file(am.LAUNCHER)}
     # The JVM starts while the checks ask the ResourceManager.
     connection.prestart()
     if app_id is not None and submitted_before(connection, check_app_id(app_id)):
         return Submitted(app_id, None)
     if checks:
-        preflight(connection, spec, uploads.upload_bytes)
+        preflight(connection, spec)
     base = open_base(connection.files, connection.paths, connection.user)
     if bound and base.refusal:
         raise ConfigurationError(f"the application cannot be bound: {base.refusal}")
+    replication = connection.conf.short("replication_factor")
+    with Transfer(connection.files, connection.paths, upload_always=upload_always, replication=replication) as transfer:
+        shipped = transfer.ship(spec, package)
     owned_by_caller = app_id is not None
     app_id = app_id or connection.bridge.new_application().application_id
-    uploaded = uploads.carry_out(connection, always=upload_always)
     app_secrets = new_secrets(app_id, spec.lifetime)
     try:
         submission, staged_secret = _stage(
-            connection, spec, base, app_id, uploaded, app_secrets, scripts, bound=bound, lease_seconds=lease_seconds
+            connection, spec, base, app_id, shipped, app_secrets, scripts, bound=bound, lease_seconds=lease_seconds
         )
         _hand_over(connection, submission, owned_by_caller)
     except BaseException as e:
@@ -151,7 +154,7 @@ def _stage(
     spec: ApplicationSpec,
     base: Base,
     app_id: str,
-    uploaded: Uploaded,
+    shipped: Shipped,
     app_secrets: AppSecrets,
     scripts: Mapping[str, bytes],
     *,
@@ -171,10 +174,10 @@ def _stage(
         raise ConfigurationError(f"the application cannot be bound: {staged.refusal}")
     secret = not staged.refusal
     resources = {
-        name: {**uploaded.services[name], "knit-run.sh": _private(staged.files[script_name(name)])}
+        name: {**shipped.services[name], "knit-run.sh": _private(staged.files[script_name(name)])}
         for name in spec.services
     }
-    for_master = dict(uploaded.master)
+    for_master = dict(shipped.master)
     if am.MASTER_SCRIPT in scripts:
         for_master[am.MASTER_SCRIPT] = _private(staged.files[am.MASTER_SCRIPT])
     document = am_document(
@@ -219,7 +222,7 @@ def _stage(
             reservation_id=spec.reservation_id,
             log_aggregation=_log_aggregation(spec),
             secrets=app_secrets.for_master() if secret else {},
-            token_filesystems=[paths.base, *spec.file_systems, *uploaded.filesystems],
+            token_filesystems=[paths.base, *spec.file_systems, *_filesystems(shipped)],
         ),
         secret,
     )
@@ -283,6 +286,12 @@ def _log_aggregation(spec: ApplicationSpec) -> LogAggregation | None:
         patterns.rolled_include or None,
         patterns.rolled_exclude or None,
     )
+
+
+def _filesystems(shipped: Shipped) -> set[str]:
+    """The filesystems that hold the application's files, for which a secure cluster wants tokens."""
+    uris = (r.uri for links in (*shipped.services.values(), shipped.master) for r in links.values())
+    return {"{0}://{1}/".format(*urlsplit(uri)[:2]) for uri in uris}
 
 
 def _private(status: FileStatus) -> LocalResource:
