@@ -30,6 +30,8 @@ TIMEOUT = 10.0
 _TRIES = 3
 _REPEATABLE = ("GET", "HEAD", "PUT", "DELETE")
 _WS = "/ws/v1/"
+# A standby answers these itself, so who answers them need not be the active one.
+_LOCAL = ("cluster", "cluster/info", "/conf")
 _SUFFIX = re.compile(r"(/ws)?/v1/?$")
 
 
@@ -111,6 +113,11 @@ class Session:
         return self._managers.active
 
     @property
+    def root(self) -> str:
+        """Path of the REST interface, such as ``/ws/v1/``: where it was found, else where it is looked for first."""
+        return self._root or self._roots[0]
+
+    @property
     def auth(self) -> Any:
         """The ``requests`` authentication in use; what is set here applies to the following calls."""
         return self._transport.auth
@@ -165,6 +172,16 @@ class Session:
         except _Passing as e:
             raise e.error from e.error.__cause__
         if answer.status not in ok:
+            raise error_of(answer, self.user)
+        return answer
+
+    def ask(self, address: str, path: str) -> Answer:
+        """GET from one ResourceManager, active or not; redirects are given back, not followed."""
+        try:
+            answer = self._ask("GET", address, path, None, None, self.timeout)
+        except Unanswered as e:
+            raise ClusterUnavailable(str(e)) from e
+        if answer.status >= 400:
             raise error_of(answer, self.user)
         return answer
 
@@ -250,7 +267,8 @@ class Session:
                 problems.append(str(error_of(answer, self.user)))
                 may_pass = True
                 continue
-            self._managers.remember(address)
+            if path not in _LOCAL:
+                self._managers.remember(address)
             return answer
         error = ClusterUnavailable(self._no_manager(problems))
         if may_pass:

@@ -1,0 +1,218 @@
+"""One node: its containers, and the logs that lie on its disks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
+from knit_provider.yarn.rest.active import is_redirect
+from knit_provider.yarn.rest.answers import Answer, error_of
+from knit_provider.yarn.rest.session import Session
+from knit_provider.yarn.rest.shapes import app_of_container, items, number
+
+_HEADER_END = re.compile(rb"^Log ?Contents:\n", re.MULTILINE)
+_HEADER_LENGTH = re.compile(rb"^LogLength:\s*(\d+)\s*$", re.MULTILINE)
+_WRAPPED = (b"Container: ", b"LogType:", b"\nLogType:")
+_LARGEST_HEADER = 64 * 1024
+# How much more than is missing is asked for, in case the file grows between two requests.
+_SLACK = (256 * 1024, 16 * 2**20)
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """A log file on a node. ``length`` is in bytes; ``modified`` is as the node writes it."""
+
+    name: str
+    length: int
+    modified: str
+
+
+class NodeManager:
+    """The REST interface of one NodeManager.
+
+    Args:
+        session: what the calls go through.
+        address: ``host:port`` of the node's web interface, as the ResourceManager gives it; a URL is taken too.
+    """
+
+    def __init__(self, session: Session, address: str) -> None:
+        if not address or address.startswith(":"):
+            raise ConfigurationError(f"{address!r} is not the web address of a NodeManager; give host:port")
+        self._session = session
+        self.address = address.rstrip("/") if "://" in address else f"{session.conf.scheme}://{address}"
+        self._ws = f"{self.address}/ws/v1/node"
+
+    def info(self) -> dict[str, Any]:
+        """The node's health and version."""
+        found: dict[str, Any] = self._session.get_url(f"{self._ws}/info").json().get("nodeInfo") or {}
+        return found
+
+    def containers(self, app_id: str | None = None, *, live: bool = True) -> list[dict[str, Any]]:
+        """The containers on the node.
+
+        Args:
+            app_id: only this application's.
+            live: leave out those that have ended and linger for a moment (default True).
+        """
+        found = items(self._session.get_url(f"{self._ws}/containers").json(), "containers", "container")
+        return [
+            container
+            for container in found
+            if (app_id is None or app_of_container(container.get("id"))[0] == app_id)
+            and not (live and container.get("state") in ("DONE", "COMPLETE"))
+        ]
+
+    def container(self, container_id: str) -> dict[str, Any] | None:
+        """One container, or None where the node doesn't have it (any more)."""
+        app_of_container(container_id)
+        answer = self._session.get_url(f"{self._ws}/containers/{container_id}", ok=(200, 307, 404))
+        if self._is_elsewhere(answer):
+            return None
+        return next(iter(items(answer.json(), "container")), None)
+
+    def log_files(self, container_id: str) -> list[LogFile]:
+        """The log files of a container that lie on this node; none where it doesn't have it (any more)."""
+        app_of_container(container_id)
+        answer = self._session.get_url(f"{self._ws}/containers/{container_id}/logs", ok=(200, 307, 404))
+        if self._is_elsewhere(answer):
+            return []
+        found = answer.json()
+        # Hadoop 3.3 gives an object and sizes as strings, others a list of which one part may be the aggregated logs.
+        groups = items(found, "containerLogsInfo") or items(found, "containerLogsInfoes", "containerLogsInfo")
+        local = [group for group in groups if str(group.get("logAggregationType", "LOCAL")).upper() == "LOCAL"]
+        return [
+            LogFile(str(file["fileName"]), number(file.get("fileSize")), str(file.get("lastModifiedTime") or ""))
+            for file in items(local, "containerLogInfo")
+            if file.get("fileName")
+        ]
+
+    def read_log(
+        self, container_id: str, name: str, out: BinaryIO, offset: int = 0, limit: int | None = None
+    ) -> int | None:
+        """Write what a container has logged to ``out``, byte for byte and without holding it in memory.
+
+        Args:
+            container_id: YARN container id.
+            name: file name, such as ``"stdout"``.
+            out: binary file that takes the bytes.
+            offset: first byte wanted (default 0); a negative one counts from the file's end.
+            limit: number of bytes wanted at most; default all that there are now.
+
+        Returns:
+            The number of bytes written; None where the node doesn't have the file (any more).
+
+        Raises:
+            ClusterUnavailable: the node cannot be reached, or broke off. What was written until then is right.
+        """
+        app_of_container(container_id)
+        if "/" in name or name in ("", ".", ".."):
+            raise ConfigurationError(f"{name!r} is not the name of a log file")
+        if offset == 0:
+            return self._copy(container_id, name, out, size=limit, skip_to=0, limit=limit)
+        if offset < 0:
+            return self._copy(container_id, name, out, size=offset, skip_to=None, limit=limit)
+        # The node can leave out the beginning only by counting from an end that moves while the file grows. So more is
+        # asked for than was missing a moment ago, and what is known already is left out here.
+        for slack in _SLACK:
+            length = next((file.length for file in self.log_files(container_id) if file.name == name), None)
+            if length is None:
+                return None
+            if length <= offset:
+                return 0
+            wanted = length - offset + slack
+            if wanted >= length:
+                break
+            written = self._copy(container_id, name, out, size=-wanted, skip_to=offset, limit=limit)
+            if written != _TOO_LATE:
+                return written
+        return self._copy(container_id, name, out, size=None, skip_to=offset, limit=limit)
+
+    def _copy(
+        self, container_id: str, name: str, out: BinaryIO, *, size: int | None, skip_to: int | None, limit: int | None
+    ) -> int | None:
+        """Write the part of the file from ``skip_to`` on; ``_TOO_LATE`` if the answer begins behind it."""
+        if limit is not None and limit <= 0:
+            return 0
+        url = f"{self._ws}/containers/{container_id}/logs/{quote(name)}"
+        with self._session.stream_url(url, {"size": size}) as (response, chunks):
+            if response.status_code != 200:
+                answer = Answer("GET", url, response.status_code, response.headers, b"".join(chunks))
+                if self._is_elsewhere(answer):
+                    return None
+                raise error_of(answer, self._session.user)
+            length, content = _unwrapped(chunks)
+            if length is None:  # an old NodeManager, which sends the bare file
+                start, remaining = 0, None
+            else:
+                remaining = length if size is None else min(abs(size), length)
+                start = length - remaining if size is not None and size < 0 else 0
+            if skip_to is not None and start > skip_to:
+                return _TOO_LATE
+            skip = 0 if skip_to is None else skip_to - start
+            written = 0
+            for chunk in content:
+                piece = chunk if remaining is None else chunk[:remaining]
+                if remaining is not None:
+                    remaining -= len(piece)
+                skipped = min(skip, len(piece))
+                skip -= skipped
+                piece = piece[skipped:] if limit is None else piece[skipped : skipped + limit - written]
+                out.write(piece)
+                written += len(piece)
+                if remaining == 0 or written == limit:
+                    return written
+            if remaining:
+                raise ClusterUnavailable(f"{url} broke off with {remaining} bytes of the log to come")
+            return written
+
+    def _is_elsewhere(self, answer: Answer) -> bool:
+        """Whether the node says that it has no such container, or redirects to where aggregated logs are shown."""
+        if is_redirect(answer):
+            return True
+        if answer.status != 404:
+            return False
+        if answer.remote_exception() is None:
+            raise error_of(answer, self._session.user)
+        return True
+
+    def __repr__(self) -> str:
+        return f"<NodeManager {self.address}>"
+
+
+_TOO_LATE = -1
+
+
+def _unwrapped(chunks: Iterator[bytes]) -> tuple[int | None, Iterator[bytes]]:
+    """Take off the lines that a NodeManager puts around a log.
+
+    Returns:
+        The whole file's length and what follows the header. The length is None where there is no such header.
+    """
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        end = _HEADER_END.search(head)
+        if end is not None and head.startswith(_WRAPPED):
+            length = _HEADER_LENGTH.search(head[: end.start()])
+            if length is not None:
+                return int(length[1]), _chain(head[end.end() :], chunks)
+        if len(head) > _LARGEST_HEADER or not _may_be_wrapped(head):
+            break
+    if head.startswith(b"End of LogType:"):  # an empty file has a tail and no header
+        return 0, iter(())
+    return None, _chain(head, chunks)
+
+
+def _may_be_wrapped(head: bytes) -> bool:
+    starts = (*_WRAPPED, b"End of LogType:")
+    return any(head.startswith(start) or start.startswith(head) for start in starts)
+
+
+def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    if first:
+        yield first
+    yield from rest

@@ -1,0 +1,88 @@
+"""Queues, as the capacity, fair and FIFO schedulers describe them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from knit_provider.yarn.rest.shapes import items, resource_of
+
+
+@dataclass(frozen=True)
+class Queue:
+    """One queue.
+
+    Attributes:
+        name: its own name.
+        path: its full path, such as ``root.sales.daily``.
+        state: ``RUNNING``, ``STOPPED`` or ``DRAINING``; empty where the scheduler has no states.
+        leaf: whether applications go into it (rather than into queues below it).
+        creates_queues: whether submitting to a name below it makes a queue.
+        max_allocation: largest container it allows, by resource; empty where only the cluster's limit holds.
+        raw: the scheduler's own description.
+    """
+
+    name: str
+    path: str
+    state: str
+    leaf: bool
+    creates_queues: bool
+    max_allocation: Mapping[str, int]
+    raw: Mapping[str, Any] = field(repr=False)
+
+
+def queues_of(scheduler: Mapping[str, Any]) -> list[Queue]:
+    """All queues of the answer of ``cluster/scheduler``, parents before their children."""
+    info = scheduler.get("schedulerInfo")
+    if not isinstance(info, Mapping):
+        return []
+    root = info.get("rootQueue")
+    if isinstance(root, Mapping):  # the fair scheduler
+        return list(_walk(root, ""))
+    if info.get("type") == "fifoScheduler":
+        return [Queue("default", "root.default", str(info.get("qstate") or ""), True, False, {}, info)]
+    return list(_walk(info, ""))
+
+
+def find_queue(queues: list[Queue], name: str) -> Queue | None:
+    """The queue that a submission to ``name`` reaches: a leaf's own name, or a path with or without ``root``."""
+    paths = (name, f"root.{name}")
+    exact = next((queue for queue in queues if queue.path in paths), None)
+    return exact or next((queue for queue in queues if queue.leaf and queue.name == name), None)
+
+
+def may_be_created(queues: list[Queue], name: str) -> bool:
+    """Whether submitting to ``name``, which does not exist, may make the queue."""
+    path = name if name == "root" or name.startswith("root.") else f"root.{name}"
+    above = path.rpartition(".")[0]
+    while above:
+        parent = next((queue for queue in queues if queue.path == above), None)
+        if parent is not None:
+            return parent.creates_queues
+        above = above.rpartition(".")[0]
+    return False
+
+
+def _walk(queue: Mapping[str, Any], above: str) -> Iterator[Queue]:
+    name = str(queue.get("queueName") or "root")
+    path = str(queue.get("queuePath") or "")
+    if not path:
+        # The fair scheduler's names are paths; older capacity schedulers tell only the last part.
+        path = name if not above or name.startswith(f"{above}.") else f"{above}.{name}"
+    below = items(queue, "queues", "queue") or items(queue, "childQueues", "queue") or items(queue, "childQueues")
+    fair = "childQueues" in queue or str(queue.get("type", "")).startswith("fairScheduler")
+    kind = str(queue.get("queueType") or "")
+    yield Queue(
+        name=path.rpartition(".")[2],
+        path=path,
+        state=str(queue.get("state") or ""),
+        leaf=kind == "leaf" if kind else not below and path != "root",
+        # The fair scheduler makes undeclared queues unless told otherwise, and doesn't say which over REST.
+        creates_queues=fair or queue.get("autoCreationEligibility") not in (None, "off")
+        or bool(queue.get("autoCreateChildQueueEnabled")),
+        max_allocation=resource_of(queue.get("maximumAllocation") or queue.get("maxContainerAllocation")),
+        raw=queue,
+    )  # fmt: skip
+    for child in below:
+        yield from _walk(child, path)
