@@ -1,6 +1,7 @@
 """A real Airflow on loopback: API server, scheduler, DAG processor and triggerer, each a process of its own.
 
-Everything it writes lies in one folder, nothing of the caller's Airflow is read, and every process is ended by its id.
+Everything it writes lies in one folder, nothing of the caller's Airflow is read, and every process is ended by its id,
+also if the caller is killed.
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import psutil
-
 from devtools.airflow_api import AirflowAPI, AirflowAPIError
+from devtools.airflow_family import Guard, end_family
 
 START_SECONDS = 180.0
 STOP_SECONDS = 20.0
@@ -57,6 +57,8 @@ class AirflowServer:
         self.api = AirflowAPI(self.url)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._progress = progress
+        self._guard: Guard | None = None
+        self._sessions: set[int] = set()
         self.env = self._environment(bundles, connections or {}, environment or {}, settings or {})
 
     @property
@@ -83,6 +85,7 @@ class AirflowServer:
         """Make the database, start the four processes and wait until all report healthy."""
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
+            self._guard = Guard()
             began = time.monotonic()
             self._start("migration", "db", "migrate")
             self._wait_for_exit("migration")
@@ -100,13 +103,6 @@ class AirflowServer:
 
     def stop(self) -> None:
         """End all processes and what they started, by their ids."""
-        family: list[psutil.Process] = []
-        for process in self.processes.values():
-            try:
-                parent = psutil.Process(process.pid)
-                family += [*parent.children(recursive=True), parent]
-            except psutil.NoSuchProcess:
-                continue
         # The scheduler first: it would start anew what the others lose.
         for name in ("scheduler", "triggerer", "dag-processor", "api-server", "migration"):
             running = self.processes.get(name)
@@ -119,14 +115,12 @@ class AirflowServer:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        left = [p for p in family if p.is_running()]
-        for orphan in left:
-            try:
-                orphan.kill()
-            except psutil.NoSuchProcess:
-                continue
-        psutil.wait_procs(left, timeout=5)
         self.processes.clear()
+        end_family(self._sessions)
+        self._sessions.clear()
+        if self._guard is not None:
+            self._guard.dismiss()
+            self._guard = None
 
     def __enter__(self) -> AirflowServer:
         return self.start()
@@ -147,8 +141,18 @@ class AirflowServer:
                 start_new_session=True,
             )
 
+        session = self.processes[name].pid
+        self._sessions.add(session)
+        if self._guard is not None:
+            self._guard.watch(session)
+
     def _wait_for_exit(self, name: str) -> None:
-        code = self.processes.pop(name).wait(START_SECONDS)
+        process = self.processes[name]
+        code = process.wait(START_SECONDS)
+        del self.processes[name]
+        self._sessions.discard(process.pid)
+        if self._guard is not None:
+            self._guard.forget(process.pid)
         if code:
             raise AirflowServerError(f"airflow's {name} ended with {code}:\n{self.tail(name)}")
 
