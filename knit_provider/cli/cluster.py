@@ -6,39 +6,18 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from knit_provider.cli.exit_codes import INTERRUPTED, UNAVAILABLE, exit_code
-from knit_provider.cli.output import print_json, say
+from knit_provider.cli.exit_codes import UNAVAILABLE
+from knit_provider.cli.output import print_json
 from knit_provider.localcluster.cluster import LocalCluster
 from knit_provider.localcluster.jars import HADOOP_VERSIONS
 from knit_provider.localcluster.progress import progress_for
 from knit_provider.localcluster.status import ClusterStatus
-from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError
-
-
-def _errors_told(function: Callable[..., None]) -> Callable[..., None]:
-    """Turns errors into one message and an exit code that scripts can use."""
-
-    @wraps(function)
-    def wrapped(*arguments: Any, **options: Any) -> None:
-        try:
-            function(*arguments, **options)
-        except KnitError as error:
-            say(f"knit: {error}")
-            sys.exit(exit_code(error))
-        except KeyboardInterrupt:
-            say("Interrupted; what was started has been ended.")
-            sys.exit(INTERRUPTED)
-
-    return wrapped
-
+from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
 
 _directory = click.option(
     "--directory", "-d", type=click.Path(file_okay=False), help="The cluster's folder.  [default: one per user]"
@@ -59,7 +38,6 @@ def cluster() -> None:
 @click.option(
     "--timeout", type=click.FloatRange(1), default=120.0, show_default=True, help="Seconds until it is ready."
 )
-@_errors_told
 def up(
     directory: str | None,
     nodes: int | None,
@@ -105,7 +83,6 @@ def up(
 @cluster.command()
 @_directory
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_errors_told
 def status(directory: str | None, as_json: bool) -> None:
     """Shows what runs. Exit code 0 if all of it does, 69 otherwise."""
     found = LocalCluster(directory).status()
@@ -120,7 +97,6 @@ def status(directory: str | None, as_json: bool) -> None:
 @cluster.command()
 @_directory
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_errors_told
 def env(directory: str | None, as_json: bool) -> None:
     """Prints what makes other programs use the cluster: eval "$(knit cluster env)"."""
     local = LocalCluster(directory)
@@ -140,7 +116,6 @@ def env(directory: str | None, as_json: bool) -> None:
 @cluster.command()
 @_directory
 @click.option("--delete", is_flag=True, help="Delete the folder too, with the cluster's HDFS and logs.")
-@_errors_told
 def down(directory: str | None, delete: bool) -> None:
     """Ends every process of the cluster. What is in its HDFS stays for the next time."""
     local = LocalCluster(directory)
