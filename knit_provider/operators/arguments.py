@@ -10,7 +10,7 @@ from knit_provider.yarn.units import check_int, check_seconds, parse_memory
 
 if TYPE_CHECKING:
     from knit_provider.operators.knit import KnitStartOperator
-    from knit_provider.yarn.spec import ApplicationSpec
+    from knit_provider.yarn.spec import ApplicationSpec, Resources
 
 ON_KILL = ("kill", "keep")
 
@@ -37,7 +37,7 @@ def application_spec(
     """
     # Not while Airflow parses DAGs, which it does every few seconds.
     from knit_provider.yarn.knit import DEFAULT_SERVICE
-    from knit_provider.yarn.spec import ApplicationSpec, Resources, Service
+    from knit_provider.yarn.spec import ApplicationSpec, Service
 
     o = operator
     if o.on_kill_action not in ON_KILL:
@@ -52,13 +52,7 @@ def application_spec(
         raise ConfigurationError(f"command={o.command!r} is empty; if it is a template, it rendered to nothing")
     service = Service(
         instances=whole(o.num_containers, "num_containers", minimum=0),
-        resources=Resources(
-            memory=parse_memory(o.memory, "memory"),
-            vcores=whole(o.virtual_cores, "virtual_cores", minimum=1),
-            named={
-                name: whole(n, f"container_resources[{name!r}]") for name, n in (o.container_resources or {}).items()
-            },
-        ),
+        resources=_resources(operator),
         script=o.command if isinstance(o.command, str) else "",
         argv=() if isinstance(o.command, str) else tuple(o.command),
         env=o.env or None,
@@ -75,6 +69,21 @@ def application_spec(
         tags=(*(o.tags or ()), *((tag,) if tag else ())),
         max_attempts=o.max_attempts,
         **further,
+    )
+
+
+def _resources(o: KnitStartOperator) -> Resources:
+    from knit_provider.yarn.spec import Resources
+
+    amounts = {name: whole(n, f"container_resources[{name!r}]") for name, n in (o.container_resources or {}).items()}
+    return Resources.from_dict(
+        {
+            "memory": parse_memory(o.memory, "memory"),
+            "vcores": whole(o.virtual_cores, "virtual_cores", minimum=1),
+            # from_dict knows by the slash which of YARN's own a name means, such as yarn.io/gpu.
+            "named": {name: n for name, n in amounts.items() if "/" not in name},
+            **{name: n for name, n in amounts.items() if "/" in name},
+        }
     )
 
 

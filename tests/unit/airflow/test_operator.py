@@ -71,7 +71,7 @@ def test_what_is_submitted(task: Task) -> None:
         virtual_cores="2",
         memory="1 GiB",
         envvars={"X": "1"},
-        container_resources={"yarn.io/gpu": "1"},
+        container_resources={"yarn.io/gpu": "1", "licences": 2},
         tags=["nightly"],
     )
     (spec,) = task.cluster.specs
@@ -79,7 +79,7 @@ def test_what_is_submitted(task: Task) -> None:
     assert (spec.name, spec.queue, spec.lifetime) == ("etl.count", "etl", WEEK)
     assert (service.script, service.instances) == ("echo $X", 3)
     assert (service.resources.memory, service.resources.vcores, service.envvars) == (1024, 2, {"X": "1"})
-    assert service.resources.named == {"yarn.io/gpu": 1}
+    assert service.resources.amounts() == {"yarn.io/gpu": 1, "licences": 2}
     assert spec.tags[0] == "nightly"
     assert spec.tags[1].startswith("airflow-task-")
 
