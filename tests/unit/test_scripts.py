@@ -264,3 +264,14 @@ def test_script_names_are_distinct():
     names = [script_name(service) for service in ("master", "a", "a.b", "_master", "-master"[1:] + "2")]
     assert len(set(names)) == len(names)
     assert "run-master.sh" not in names
+
+
+def test_python_files_find_the_modules_that_are_shipped_beside_them(tmp_path):
+    content = service_script(service(argv=[sys.executable, "main.py"], files=["main.py", "helper.py"]))
+    for number, (name, text) in enumerate({"main.py": "import helper", "helper.py": "print('helped')"}.items()):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / name).write_text(text)
+        (tmp_path / name).symlink_to(tmp_path / str(number) / name)
+    assert run(content, tmp_path).stdout == b"helped\n"
+    given = service(script='echo "$PYTHONPATH"', files=["main.py"], envvars={"PYTHONPATH": "/x"})
+    assert run(service_script(given), tmp_path).stdout == b"/x\n"

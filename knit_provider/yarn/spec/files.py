@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ RESERVED = frozenset(
 
 # The NodeManager makes links by a shell line with the name in double quotes, and Hadoop's Path takes ':' for a scheme.
 _UNSAFE = frozenset('"$`\\:')
+# The folder of a link it makes by a line without any quotes.
+_FOLDER = re.compile(r"[\w.@%+=,-]+")
 
 
 @dataclass(frozen=True)
@@ -194,6 +197,8 @@ def link_name(given: str, field: str) -> str:
         problem = "must be a plain path inside the container's working folder, without '..', '.' and empty parts"
     elif not name.isprintable() or _UNSAFE & set(name):
         problem = 'holds a character that YARN cannot make a link with (unprintable, or one of " $ ` \\ :)'
+    elif not all(_FOLDER.fullmatch(part) for part in parts[:-1]):
+        problem = "lies in a folder whose name YARN cannot make: letters, digits and _ . @ % + = , - are possible"
     elif len(name.encode("utf-8", "surrogateescape")) > 255:
         problem = "is longer than 255 bytes"
     elif parts[0] in RESERVED or parts[0].startswith(RESERVED_PREFIX):

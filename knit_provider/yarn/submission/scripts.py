@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.spec import Master, Service, parse_env
@@ -116,30 +116,34 @@ def service_script(service: Service, lang: str | None = DEFAULT_LANG) -> bytes:
     Raises:
         ConfigurationError: ``lang`` is no locale's name.
     """
-    return _script(service.script, service.argv, service.envvars, service.env, lang)
+    return _script(service, lang)
 
 
 def master_script(master: Master, lang: str | None = DEFAULT_LANG) -> bytes | None:
     """The script that the ApplicationMaster runs; None if there is none. See :func:`service_script`."""
     if not master.runs_script:
         return None
-    return _script(master.script, master.argv, master.envvars, master.env, lang)
+    return _script(master, lang)
 
 
-def _script(text: str, argv: tuple[str, ...], envvars: Mapping[str, str], env: str | None, lang: str | None) -> bytes:
-    parts = ["#!/bin/bash\n", *_preparation(envvars, env, lang)]
-    parts.extend(f"export {name}={_value(name, value, env)}\n" for name, value in envvars.items())
-    if argv:
-        parts.append("exec -- " + " ".join(shlex.quote(argument) for argument in argv) + "\n")
+def _script(part: Service | Master, lang: str | None) -> bytes:
+    pieces = ["#!/bin/bash\n", *_preparation(part, lang)]
+    pieces.extend(f"export {name}={_value(name, value, part.env)}\n" for name, value in part.envvars.items())
+    if part.argv:
+        pieces.append("exec -- " + " ".join(shlex.quote(argument) for argument in part.argv) + "\n")
     else:
-        parts.append(text if text.endswith("\n") else text + "\n")
-    return "".join(parts).encode("utf-8", "surrogateescape")
+        pieces.append(part.script if part.script.endswith("\n") else part.script + "\n")
+    return "".join(pieces).encode("utf-8", "surrogateescape")
 
 
-def _preparation(envvars: Mapping[str, str], env: str | None, lang: str | None) -> Iterator[str]:
+def _preparation(part: Service | Master, lang: str | None) -> Iterator[str]:
     """What comes before the user's variables, so that none of them can disturb it."""
+    envvars, env = part.envvars, part.env
     if "HOME" not in envvars:
         yield 'export HOME="$PWD"\n'
+    if "PYTHONPATH" not in envvars and any(link.endswith(".py") for link in part.links):
+        # Each file is a link into a folder of its own, where Python would look for the modules beside it.
+        yield 'export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"\n'
     if lang is not None and not {"LANG", "LC_ALL"} & envvars.keys():
         if not _LANG.fullmatch(lang):
             raise ConfigurationError(f"lang={lang!r} is no locale's name; names look like C.UTF-8 or en_US.UTF-8")

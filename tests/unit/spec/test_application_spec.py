@@ -133,6 +133,8 @@ def test_a_spec_is_frozen_and_can_be_replaced_copied_and_pickled():
         ({"files": {'a"b': "a"}}, 'services.worker.files.a"b', "cannot make a link"),
         ({"files": {"a$(id)": "a"}}, "services.worker.files.a$(id)", "cannot make a link"),
         ({"files": {"a\nb": "a"}}, "services.worker.files.a\nb", "cannot make a link"),
+        ({"files": {"a b/c": "a"}}, "services.worker.files.a b/c", "in a folder whose name"),
+        ({"files": {"a;id/c": "a"}}, "services.worker.files.a;id/c", "in a folder whose name"),
         ({"files": {"a": "x", "a/b": "y"}}, "services.worker.files.a/b", "lies inside 'a'"),
         ({"files": {"a": {"sauce": "x"}}}, "services.worker.files.a.sauce", "did you mean 'source'"),
         ({"files": {"a": {"type": "FILE"}}}, "services.worker.files.a.source", "is required"),
