@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import ClusterUnavailable, KnitError
@@ -62,16 +63,19 @@ class ClusterView:
     def may_submit(self, queue: str, user: str | None = None) -> bool | None:
         """Whether a user (default the caller) may submit to a queue; None where the cluster doesn't tell."""
         try:
-            answer = self.session.get_json(
-                f"cluster/queues/{queue}/access",
-                {"queue-acl-type": "SUBMIT_APPLICATIONS", "user": user or self.user},
+            # As XML, because Hadoop 3.5 fails on its own answer as JSON ("MessageBodyWriter not found").
+            answer = self.session.request(
+                "GET",
+                f"cluster/queues/{quote(queue)}/access",
+                params={"queue-acl-type": "SUBMIT_APPLICATIONS", "user": user or self.user},
+                accept="application/xml",
             )
         except ClusterUnavailable:
             raise
         except KnitError:
             return None
-        allowed = answer.get("allowed", _one(answer, "rmQueueAclInfo").get("allowed"))
-        return None if allowed is None else str(allowed).lower() == "true"
+        allowed = re.search(r"<allowed>(true|false)</allowed>", answer.text)
+        return None if allowed is None else allowed[1] == "true"
 
     def max_allocation(self, queue: str | None = None) -> dict[str, int]:
         """The largest container that a queue (default any) allows, by resource: ``memory-mb``, ``vcores``, others."""

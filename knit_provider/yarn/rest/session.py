@@ -145,6 +145,7 @@ class Session:
         json: Any = None,
         ok: Collection[int] = (200,),
         timeout: float | None = None,
+        accept: str = "application/json",
     ) -> Answer:
         """Make a call to the active ResourceManager.
 
@@ -155,6 +156,7 @@ class Session:
             json: body of a POST or PUT.
             ok: the statuses that are no error (default 200).
             timeout: seconds for the whole call; default the session's.
+            accept: media type wanted (default JSON).
 
         Raises:
             ClusterUnavailable: no ResourceManager answers, none is active, or what answers is none.
@@ -168,7 +170,7 @@ class Session:
             reraise=True,
         )
         try:
-            answer: Answer = retrying(self._ask_any, method, path, params, json, deadline)
+            answer: Answer = retrying(self._ask_any, method, path, params, json, accept, deadline)
         except _Passing as e:
             raise e.error from e.error.__cause__
         if answer.status not in ok:
@@ -178,7 +180,7 @@ class Session:
     def ask(self, address: str, path: str) -> Answer:
         """GET from one ResourceManager, active or not; redirects are given back, not followed."""
         try:
-            answer = self._ask("GET", address, path, None, None, self.timeout)
+            answer = self._ask("GET", address, path, None, None, "application/json", self.timeout)
         except Unanswered as e:
             raise ClusterUnavailable(str(e)) from e
         if answer.status >= 400:
@@ -236,7 +238,9 @@ class Session:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _ask_any(self, method: str, path: str, params: Mapping[str, Any] | None, json: Any, deadline: float) -> Answer:
+    def _ask_any(
+        self, method: str, path: str, params: Mapping[str, Any] | None, json: Any, accept: str, deadline: float
+    ) -> Answer:
         """Ask the ResourceManagers until one answers as the active."""
         todo = self._managers.in_order()
         problems: list[str] = []
@@ -247,7 +251,7 @@ class Session:
             # With several to ask, one that hangs must leave time for the others.
             share = left if not todo else max(left / (len(todo) + 1), min(left, 2.0))
             try:
-                answer = self._ask(method, address, path, params, json, share)
+                answer = self._ask(method, address, path, params, json, accept, share)
             except Unanswered as e:
                 if e.sent and method not in _REPEATABLE:
                     raise ClusterUnavailable(f"{e}. The request may have taken effect; look before repeating it") from e
@@ -276,10 +280,17 @@ class Session:
         raise error
 
     def _ask(
-        self, method: str, address: str, path: str, params: Mapping[str, Any] | None, json: Any, timeout: float
+        self,
+        method: str,
+        address: str,
+        path: str,
+        params: Mapping[str, Any] | None,
+        json: Any,
+        accept: str,
+        timeout: float,
     ) -> Answer:
         roots = [self._root] if self._root is not None else self._roots
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": accept}
         if method not in ("GET", "HEAD"):
             # YARN's guard against cross-site requests wants this header to be there, with whatever value.
             headers[self.conf["yarn.resourcemanager.webapp.rest-csrf.custom-header"]] = "knit-provider"
