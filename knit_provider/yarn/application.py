@@ -23,7 +23,8 @@ from knit_provider.yarn.errors import (
     WaitTimeout,
 )
 from knit_provider.yarn.files.port import RemoteFileNotFound
-from knit_provider.yarn.report import UNKNOWN, ApplicationReport, check_app_id, exit_code_in
+from knit_provider.yarn.report import UNKNOWN, ApplicationReport, exit_code_in
+from knit_provider.yarn.rest.shapes import check_app_id
 from knit_provider.yarn.waiting import Backoff
 
 if TYPE_CHECKING:
@@ -178,17 +179,15 @@ class Application:
         """Kill the application and wait until the ResourceManager says so.
 
         Args:
-            diagnostics: unused by YARN's REST interface before Hadoop 3; kept in our log.
+            diagnostics: why, for the application's report.
             timeout: seconds to wait (default 10).
 
         Returns:
-            True only if the application ended in state KILLED.
+            True only if the application's state is KILLED, by this call or an earlier one.
         """
-        if diagnostics:
-            log.info("killing %s: %s", self.id, diagnostics)
         if self._keeper is not None:
             self._keeper.stop()
-        killed = self._connection.api.kill(self.id, timeout=timeout)
+        killed = self._connection.api.kill(self.id, timeout=timeout, diagnostics=diagnostics or None)
         try:
             self.report()
         except KnitError as e:

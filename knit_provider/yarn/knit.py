@@ -327,7 +327,7 @@ class Knit:
         """Kill the application; waits up to 10 s.
 
         Returns:
-            True only if it ended KILLED; False if it had ended before, or none was started yet.
+            True only if its state is KILLED; False if it ended otherwise, or none was started yet.
         """
         if app_id is None and self._last is None:
             return False

@@ -7,27 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from knit_provider.yarn.errors import ConfigurationError
-
 TERMINAL_STATES = frozenset({"FINISHED", "FAILED", "KILLED"})
 UNKNOWN = "UNKNOWN"
 """State of an application that the ResourceManager has forgotten and the ledger has no outcome of. Never a failure."""
 
-_APP_ID = re.compile(r"application_\d{1,19}_\d{4,10}")
 _EXIT_CODE = re.compile(r"\bexit(?:ed with)?(?: code)? (-?\d+)\b")
-
-
-def check_app_id(app_id: object) -> str:
-    """Return the id if it looks like YARN's ``application_<cluster timestamp>_<number>``.
-
-    Raises:
-        ConfigurationError: otherwise; the message shows the value.
-    """
-    if isinstance(app_id, str) and _APP_ID.fullmatch(app_id):
-        return app_id
-    raise ConfigurationError(
-        f"application id {app_id!r} is not one of YARN's; they look like application_1700000000000_0042"
-    )
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from knit_provider.yarn.errors import (
 )
 from knit_provider.yarn.files.port import FileStatus, RemoteFileExists
 from knit_provider.yarn.files.transfer import Shipped, Transfer
-from knit_provider.yarn.report import check_app_id
+from knit_provider.yarn.rest.shapes import check_app_id
 from knit_provider.yarn.submission import am_launch as am
 from knit_provider.yarn.submission.am_document import am_document
 from knit_provider.yarn.submission.ledger import read_ledger
