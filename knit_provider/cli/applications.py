@@ -98,8 +98,10 @@ def status(knit: Knit, app_id: str, as_json: bool) -> None:
         )
     if containers:
         click.echo()
-        keys = ("id", "service", "index", "node", "state", "exit_code")
-        print_table([k.upper() for k in keys], ([("" if c.get(k) is None else c[k]) for k in keys] for c in containers))
+        columns = ("id", "service", "index", "node", "state", "exit_code")
+        print_table(
+            [k.upper() for k in columns], ([("" if c.get(k) is None else c[k]) for k in columns] for c in containers)
+        )
 
 
 @click.command()

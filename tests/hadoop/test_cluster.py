@@ -242,6 +242,16 @@ def test_status_shows_what_died_and_up_repairs_it(cluster: LocalCluster) -> None
     found = json.loads(knit("cluster", "status", "--json", *at).stdout)
     assert {daemon["name"] for daemon in found["daemons"] if daemon["state"] == "dead"} == {"datanode"}
 
+    # Something sits on one of its ports.
+    host, _, port = cluster.daemons["datanode"].addresses["dfs.datanode.ipc.address"].rpartition(":")
+    with socket.socket() as obstacle:
+        obstacle.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        obstacle.bind((host, int(port)))
+        obstacle.listen()
+        done = knit("cluster", "up", *at)
+    assert done.returncode == 64
+    assert f"DataNode's dfs.datanode.ipc.address is {host}:{port}, and process {os.getpid()} " in done.stderr
+
     done = knit("cluster", "up", *at)
     assert done.returncode == 0, done.stderr
     status = cluster.status()

@@ -14,7 +14,6 @@ import pytest
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
 from knit_provider.yarn.errors import ApplicationNotFound, KnitError
-
 from tests.hadoop.eventually import eventually
 
 OWNER = """

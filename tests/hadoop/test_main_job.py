@@ -103,7 +103,7 @@ def test_unknown_and_malformed_ids(knit: Knit) -> None:
 
 def test_envvars_reach_the_containers_as_they_are(knit: Knit) -> None:
     hostile = {
-        "QUOTES": "it's \"so\" `called` \\ \\\\",
+        "QUOTES": 'it\'s "so" `called` \\ \\\\',
         "DOLLARS": "$HOME ${PATH} $(id) $$",
         "YARNISH": "{{X}} <LOG_DIR> <CPS> @@",
         "LINES": "one\ntwo\n",
@@ -129,7 +129,7 @@ def test_envvars_reach_the_containers_as_they_are(knit: Knit) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["it's \"x\" $HOME\nnext {{X}} <LOG_DIR> żółw \\ `", "x" * 100_000], ids=["odd", "100 kB"]
+    "text", ['it\'s "x" $HOME\nnext {{X}} <LOG_DIR> żółw \\ `', "x" * 100_000], ids=["odd", "100 kB"]
 )
 def test_commands_survive_whatever_they_hold(knit: Knit, text: str) -> None:
     knit.start(["python3", "-c", "import sys,hashlib; print(hashlib.sha256(sys.argv[1].encode()).hexdigest())", text])

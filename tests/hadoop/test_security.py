@@ -149,7 +149,11 @@ def test_the_canary_is_nowhere(knit: Knit, running: str, cluster: LocalCluster) 
         look(str(path), path.read_bytes())
     api = knit.yarn_api
     attempt = running.replace("application", "appattempt") + "_000001"
-    for url in (f"cluster/apps/{running}", f"cluster/apps/{running}/appattempts", f"cluster/apps/{running}/appattempts/{attempt}/containers"):
+    for url in (
+        f"cluster/apps/{running}",
+        f"cluster/apps/{running}/appattempts",
+        f"cluster/apps/{running}/appattempts/{attempt}/containers",
+    ):
         look(url, json.dumps(api.session.get_json(url)).encode())
     for container, files in knit.logs().items():
         for name, text in files.items():

@@ -30,9 +30,9 @@ def outputs(knit: Knit) -> dict[str, list[str]]:
 def master_process(knit: Knit, app_id: str) -> psutil.Process:
     for process in psutil.process_iter(["cmdline"]):
         line = process.info["cmdline"] or []
-        if "io.knitprovider.am.ApplicationMasterMain" in line and app_id in process.environ().get("CONTAINER_ID", "").replace(
-            "container_", "application_"
-        ):
+        if "io.knitprovider.am.ApplicationMasterMain" in line and app_id in process.environ().get(
+            "CONTAINER_ID", ""
+        ).replace("container_", "application_"):
             return process
     raise AssertionError(f"no ApplicationMaster of {app_id} runs")
 

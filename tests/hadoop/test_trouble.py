@@ -312,9 +312,7 @@ def _listener(port: int) -> int:
     raise AssertionError(f"nothing listens on {port}")
 
 
-def test_a_file_that_changes_during_the_upload(
-    knit: Knit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_changes_during_the_upload(knit: Knit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its digest was taken; then it changes. What would be in the cache under that digest is something else."""
     from knit_provider.yarn.files import transfer
 

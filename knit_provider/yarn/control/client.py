@@ -241,8 +241,8 @@ class ControlClient:
         where = f"{pool.host}:{pool.port}" if pool is not None else "its control port"
         return ApplicationMasterUnreachable(
             f"the ApplicationMaster of {self.app_id} does not answer at {where} ({_short(cause)}). The application "
-            "goes on; status, wait, logs and kill work without it. If a firewall is in the way, give the application an "
-            "am_port_range that it lets through"
+            "goes on; status, wait, logs and kill work without it. If a firewall is in the way, give the application "
+            "an am_port_range that it lets through"
         )
 
 

@@ -66,7 +66,11 @@ def collect(
     missing = [c for c in known.values() if c.id not in found and c.node_http]
     if missing and not shell:
         found.update(_from_nodes(connection, missing, only))
-    if not found and (shell or not missing) and (known or report.log_aggregation in ("RUNNING", "NOT_START", "TIME_OUT")):
+    if (
+        not found
+        and (shell or not missing)
+        and (known or report.log_aggregation in ("RUNNING", "NOT_START", "TIME_OUT"))
+    ):
         raise KnitError(_nothing_found(connection, app, report))
     return found
 
@@ -174,8 +178,8 @@ def _nothing_found(connection: Connection, app: Application, report: Application
     folder = connection.full_conf.get("yarn.nodemanager.remote-app-log-dir", "/tmp/logs")  # noqa: S108 - in HDFS
     if report.log_aggregation == "DISABLED":
         return (
-            f"{app.id} has ended and the cluster does not aggregate logs (yarn.log-aggregation-enable); its NodeManagers "
-            "no longer have them either"
+            f"{app.id} has ended and the cluster does not aggregate logs (yarn.log-aggregation-enable); its "
+            "NodeManagers no longer have them either"
         )
     return (
         f"{app.id}: no aggregated logs yet (the ResourceManager says {report.log_aggregation or 'nothing'}). They come "

@@ -8,6 +8,7 @@ that it has forgotten the ledger says whether it ever started.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import secrets
@@ -30,12 +31,19 @@ from knit_provider.yarn.files.transfer import Shipped, Transfer
 from knit_provider.yarn.rest.shapes import check_app_id
 from knit_provider.yarn.submission import am_launch as am
 from knit_provider.yarn.submission.am_document import am_document
-from knit_provider.yarn.submission.ledger import read_ledger
 from knit_provider.yarn.submission.housekeeping import sweep_in_background
+from knit_provider.yarn.submission.ledger import read_ledger
 from knit_provider.yarn.submission.preflight import preflight
 from knit_provider.yarn.submission.scripts import master_script, script_name, service_script
 from knit_provider.yarn.submission.secrets import AppSecrets, new_secrets
-from knit_provider.yarn.submission.staging import CONTROL_FILE, SPEC_FILE, Base, open_base, remove_staging, write_staging
+from knit_provider.yarn.submission.staging import (
+    CONTROL_FILE,
+    SPEC_FILE,
+    Base,
+    open_base,
+    remove_staging,
+    write_staging,
+)
 
 if TYPE_CHECKING:
     from knit_provider.yarn.connection import Connection
@@ -91,7 +99,7 @@ def submit(
     if app_id is not None and submitted_before(connection, check_app_id(app_id)):
         return Submitted(app_id, None)
     if checks:
-        preflight(connection, spec)
+        preflight(connection, spec, tags_of(spec))
     base = open_base(connection.files, connection.paths, connection.user)
     if bound and base.refusal:
         raise ConfigurationError(f"the application cannot be bound: {base.refusal}")
@@ -111,6 +119,12 @@ def submit(
         raise
     sweep_in_background(connection)
     return Submitted(app_id, app_secrets.credentials if staged_secret else None)
+
+
+def tags_of(spec: ApplicationSpec) -> tuple[str, ...]:
+    """The user's tags and one that is the same for the same spec, by which equal applications find each other."""
+    digest = hashlib.sha256(json.dumps(spec.to_dict(), sort_keys=True, default=str).encode("utf-8", "replace"))
+    return (*spec.tags, f"knit-spec-{digest.hexdigest()[:16]}")
 
 
 def submitted_before(connection: Connection, app_id: str) -> bool:
@@ -211,7 +225,7 @@ def _stage(
             queue=spec.queue,
             am=launch,
             priority=spec.priority,
-            tags=spec.tags,
+            tags=tags_of(spec),
             max_attempts=spec.max_attempts,
             attempt_failures_validity_ms=(
                 None if spec.attempt_failures_validity is None else spec.attempt_failures_validity * 1000
@@ -237,7 +251,9 @@ def _hand_over(connection: Connection, submission: Submission, owned_by_caller: 
             state = connection.api.status(app_id)["state"]
         except ApplicationNotFound:
             raise SubmissionRejected(f"{app_id} was not submitted: {e}") from e
-        log.warning("%s: the answer to the submission was lost (%s); the ResourceManager has it as %s", app_id, e, state)
+        log.warning(
+            "%s: the answer to the submission was lost (%s); the ResourceManager has it as %s", app_id, e, state
+        )
     except (KnitError, OSError):
         raise
     except BaseException:
@@ -256,7 +272,9 @@ def _undo(connection: Connection, app_id: str, cause: BaseException) -> None:
     except ApplicationNotFound:
         pass
     except KnitError as e:
-        log.warning("whether %s reached the ResourceManager is unknown (%s); its staging is left for the sweep", app_id, e)
+        log.warning(
+            "whether %s reached the ResourceManager is unknown (%s); its staging is left for the sweep", app_id, e
+        )
         return
     try:
         remove_staging(connection.files, connection.paths, app_id)

@@ -1,0 +1,60 @@
+"""The checks before submission, for a spec."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from knit_provider.yarn.checks import ContainerNeed, Requirements, run_checks
+from knit_provider.yarn.spec.environment import is_local, local_path, parse_env
+
+if TYPE_CHECKING:
+    from knit_provider.yarn.connection import Connection
+    from knit_provider.yarn.spec import ApplicationSpec, Master, Resources, Service
+
+
+def preflight(connection: Connection, spec: ApplicationSpec, tags: tuple[str, ...]) -> list[str]:
+    """Refuse what the cluster would refuse; see :func:`~knit_provider.yarn.checks.run_checks`.
+
+    Args:
+        connection: the cluster.
+        spec: the application.
+        tags: all its tags, ours included.
+
+    Returns:
+        Warnings about what may pass by itself.
+    """
+    parts: list[Service | Master] = [spec.master, *spec.services.values()]
+    requirements = Requirements(
+        queue=spec.queue,
+        am=_amounts(spec.master.resources),
+        services=tuple(
+            ContainerNeed(name, _amounts(service.resources), service.instances)
+            for name, service in spec.services.items()
+        ),
+        name=spec.name,
+        tags=tags,
+        user=connection.user,
+        upload_bytes=sum(_local_bytes(part) for part in parts),
+        replication=int(connection.conf["replication_factor"]),
+    )
+    return run_checks(requirements, connection.api, connection.files, connection.paths.base)
+
+
+def _amounts(resources: Resources) -> dict[str, int]:
+    return {"memory-mb": resources.memory, "vcores": resources.vcores, **resources.amounts()}
+
+
+def _local_bytes(part: Service | Master) -> int:
+    """Size of the local files, as far as a look at them tells; a bad one is reported when it is shipped."""
+    sources = [file.source for file in part.links.values()]
+    if part.env is not None and parse_env(part.env).kind == "archive":
+        sources.append(parse_env(part.env).value)
+    total = 0
+    for source in sources:
+        if is_local(source):
+            try:
+                total += os.stat(local_path(source)).st_size
+            except OSError:
+                continue
+    return total
