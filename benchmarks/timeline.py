@@ -21,7 +21,10 @@ PHASES = (
     ("am_registered", "the AM's JVM boots, loads its classes and registers"),
     ("allocated", "the AM asks, and the ResourceManager finds a node for the container"),
     ("acquired", "the AM's next heartbeat fetches the container"),
-    ("handed", "the AM tells the NodeManager to start it"),
+    (
+        "handed",
+        "the AM tells the NodeManager to start it; ours has its ledger and its journal safe in HDFS before that",
+    ),
     ("localized", "the NodeManager fetches the container's files out of HDFS"),
     ("running", "the NodeManager writes its launch script, and bash comes to the user's command"),
 )
