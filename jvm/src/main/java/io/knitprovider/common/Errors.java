@@ -13,6 +13,7 @@ import java.net.UnknownHostException;
 import java.security.PrivilegedActionException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeoutException;
+import java.util.regex.Pattern;
 import org.apache.hadoop.fs.FileAlreadyExistsException;
 import org.apache.hadoop.ipc.RemoteException;
 import org.apache.hadoop.security.AccessControlException;
@@ -31,6 +32,8 @@ public final class Errors {
   public static final String DEADLINE = "Deadline";
   public static final String INVALID_INPUT = "InvalidInput";
   public static final String INTERNAL = "Internal";
+
+  private static final Pattern STACK_FRAME = Pattern.compile("\\s*at [\\w.$/<>@]+\\(.*\\)\\s*");
 
   private Errors() {}
 
@@ -119,7 +122,7 @@ public final class Errors {
     }
     StringBuilder words = new StringBuilder();
     for (String line : text.split("\n")) {
-      if (!line.trim().startsWith("at ") && !line.trim().isEmpty()) {
+      if (!STACK_FRAME.matcher(line).matches() && !line.trim().isEmpty()) {
         words.append(words.length() == 0 ? "" : "\n").append(line);
       }
     }

@@ -26,8 +26,10 @@ final class Configurations {
     // 100 ms, doubled up to 2 s, with jitter: about 10 s in all, time enough for a standby to take
     // over.
     {"yarn.client.failover-max-attempts", "10"},
-    {"yarn.resourcemanager.connect.max-wait.ms", "4000"},
-    {"yarn.resourcemanager.connect.retry-interval.ms", "250"},
+    // Without HA: one more try. (The quotient of the two is the number, whatever time the tries
+    // themselves take.)
+    {"yarn.resourcemanager.connect.max-wait.ms", "500"},
+    {"yarn.resourcemanager.connect.retry-interval.ms", "500"},
     {"ipc.client.connect.max.retries", "4"},
     {"ipc.client.connect.retry.interval", "500"},
     {"ipc.client.connect.timeout", "5000"},
@@ -62,16 +64,19 @@ final class Configurations {
       }
       conf.addResource(new Path(file.toURI()));
     }
-    for (Map.Entry<String, String> entry : overrides.entrySet()) {
-      conf.set(entry.getKey(), entry.getValue());
-    }
     try {
+      for (Map.Entry<String, String> entry : overrides.entrySet()) {
+        conf.set(entry.getKey(), entry.getValue());
+      }
       for (String[] setting : IMPATIENCE) {
         conf.set(setting[0], setting[1]);
       }
       conf.size();
     } catch (RuntimeException e) {
-      throw new InvalidInput("the configuration cannot be read: " + e.getMessage(), e);
+      throw new InvalidInput(
+          "the configuration cannot be read: "
+              + String.valueOf(e.getMessage()).replaceAll("\\s+", " "),
+          e);
     }
     return conf;
   }

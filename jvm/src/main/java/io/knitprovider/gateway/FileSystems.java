@@ -4,6 +4,10 @@ import io.knitprovider.common.InvalidInput;
 import io.knitprovider.common.Json;
 import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.apache.hadoop.fs.FileAlreadyExistsException;
 import org.apache.hadoop.fs.FileContext;
 import org.apache.hadoop.fs.FileStatus;
@@ -22,6 +26,8 @@ import org.json.JSONObject;
 
 /** Names in filesystems: what is there, making, moving and removing it. */
 final class FileSystems {
+
+  private static final long QUOTA_PATIENCE_MS = 5_000;
 
   private FileSystems() {}
 
@@ -105,14 +111,30 @@ final class FileSystems {
             .put("capacity", status.getCapacity())
             .put("used", status.getUsed())
             .put("remaining", status.getRemaining());
-    try {
-      QuotaUsage usage = filesystem.getQuotaUsage(path);
-      putQuota(json, "name", usage.getQuota(), usage.getFileAndDirectoryCount());
-      putQuota(json, "space", usage.getSpaceQuota(), usage.getSpaceConsumed());
-    } catch (IOException | UnsupportedOperationException e) {
-      // Not every filesystem has quotas, and the count needs the right to read every folder below.
+    if (filesystem instanceof DistributedFileSystem) {
+      putQuotas(json, call, filesystem, path);
     }
     return json;
+  }
+
+  /** Only where it comes quickly: for a folder without a quota HDFS counts everything below it. */
+  private static void putQuotas(JSONObject json, Call call, FileSystem filesystem, Path path) {
+    FutureTask<QuotaUsage> task =
+        new FutureTask<>(() -> call.hadoop.as(() -> filesystem.getQuotaUsage(path)));
+    Thread thread = new Thread(task, "quota");
+    thread.setDaemon(true);
+    thread.start();
+    try {
+      QuotaUsage usage = task.get(QUOTA_PATIENCE_MS, TimeUnit.MILLISECONDS);
+      putQuota(json, "name", usage.getQuota(), usage.getFileAndDirectoryCount());
+      putQuota(json, "space", usage.getSpaceQuota(), usage.getSpaceConsumed());
+    } catch (ExecutionException | TimeoutException e) {
+      // Counting needs the right to read every folder below, and time.
+      task.cancel(true);
+    } catch (InterruptedException e) {
+      task.cancel(true);
+      Thread.currentThread().interrupt();
+    }
   }
 
   private static void putQuota(JSONObject json, String name, long quota, long used) {
