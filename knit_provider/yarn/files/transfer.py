@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeVar, cast
+from typing import Literal, TypeGuard, TypeVar, cast
 from urllib.parse import quote
 
 from knit_provider.yarn.bridge.base import LocalResource
@@ -135,13 +135,55 @@ class Transfer:
         master = _wanted(spec.master, "master")
         for link, path in (package_files or {}).items():
             master[link] = _Wanted(str(path), "FILE", "PRIVATE", where=link)
-        every = list(dict.fromkeys(want for links in (*services.values(), master) for want in links.values()))
-        resources, uploaded = self._ship(every)
+        containers = [*services.values(), master]
+        every = list(dict.fromkeys(want for links in containers for want in links.values()))
+        local = [want for want in every if is_local(want.source)]
+        remote = [want for want in every if not is_local(want.source)]
+        found = dict(zip(remote, _in_parallel(self._remote, remote), strict=True))
+        ready = dict(zip(local, _in_parallel(self._inspected, local), strict=True))
+        planned = [self._planned(links, found, ready) for links in containers]
+        # Two sources with one content and name are one upload.
+        todo = {plan.remote: plan for links in planned for plan in links.values() if _is_missing(plan)}
+        statuses = dict(zip(todo, _in_parallel(self._upload, list(todo.values())), strict=True))
+        resources = [
+            {link: _resource(links[link], plan, statuses) for link, plan in plans.items()}
+            for links, plans in zip(containers, planned, strict=True)
+        ]
         return Shipped(
-            services={name: {k: resources[want] for k, want in links.items()} for name, links in services.items()},
-            master={link: resources[want] for link, want in master.items()},
-            uploaded=uploaded,
+            services=dict(zip(services, resources, strict=False)),
+            master=resources[-1],
+            uploaded=tuple(str(plan.source) for plan in todo.values()),
         )
+
+    def _planned(
+        self, links: Mapping[str, _Wanted], found: Mapping[_Wanted, LocalResource], ready: Mapping[_Wanted, _Local]
+    ) -> dict[str, _Local | LocalResource]:
+        """What each of one container's links will be, no two of them the same file: YARN would make only one link."""
+        taken: dict[str, str] = {}
+        result: dict[str, _Local | LocalResource] = {}
+        for link, want in links.items():
+            plan: _Local | LocalResource = found[want] if want in found else ready[want]
+            if isinstance(plan, LocalResource):
+                other = taken.get(plan.uri)
+                if other is not None:
+                    raise ConfigurationError(
+                        f"{want.where}: {want.source} is {other!r} in the same container already, and YARN makes one "
+                        f"link only to one file; give it once, and begin the script with: ln -s {other} {link}"
+                    )
+                taken[plan.uri] = link
+            else:
+                copy = 1
+                while plan.remote in taken:
+                    copy += 1
+                    plan = self._copy(ready[want], copy)
+                taken[plan.remote] = link
+            result[link] = plan
+        return result
+
+    def _copy(self, prepared: _Local, number: int) -> _Local:
+        folder, _, name = prepared.remote.rpartition("/")
+        remote = f"{folder}/{number}/{name}"
+        return replace(prepared, remote=remote, existing=self._existing(prepared.path, remote, prepared.size))
 
     def needs_upload(self, path: str) -> bool:
         """Whether the content of a local file or folder is not in the cluster yet; False for a URI elsewhere."""
@@ -150,25 +192,6 @@ class Transfer:
         if self._upload_always:
             return True
         return self._inspected(_Wanted(path, "infer", "PRIVATE", where=path), scan=False).existing is None
-
-    def _ship(self, every: list[_Wanted]) -> tuple[dict[_Wanted, LocalResource], tuple[str, ...]]:
-        local = [want for want in every if is_local(want.source)]
-        remote = [want for want in every if not is_local(want.source)]
-        found = dict(zip(remote, _in_parallel(self._remote, remote), strict=True))
-        ready = dict(zip(local, _in_parallel(self._inspected, local), strict=True))
-        # Two sources with one content and name are one upload.
-        todo = {prepared.remote: prepared for prepared in ready.values() if prepared.existing is None}
-        statuses = dict(zip(todo, _in_parallel(self._upload, list(todo.values())), strict=True))
-        for want, prepared in ready.items():
-            status = prepared.existing or statuses[prepared.remote]
-            found[want] = LocalResource(
-                uri=_uri(prepared.remote),
-                size=status.length,
-                timestamp=status.modified_ms,
-                type="ARCHIVE" if prepared.is_archive else "FILE",
-                visibility=_visibility_of_upload(want),
-            )
-        return found, tuple(str(prepared.source) for prepared in todo.values())
 
     def _remote(self, want: _Wanted) -> LocalResource:
         """A file that lies on a Hadoop filesystem, used where it is."""
@@ -223,19 +246,21 @@ class Transfer:
 
     def _prepared(self, path: Path, name: str, *, is_archive: bool) -> _Local:
         digest, size = _DIGESTS.of(path)
-        remote = f"{self._paths.cache}/{digest}/{name}"
-        existing = None
+        # Never over what is there: running applications were promised its modification time.
+        again = f"/{uuid.uuid4().hex}" if self._upload_always else ""
+        remote = f"{self._paths.cache}/{digest}{again}/{name}"
+        return _Local(path, path, digest, size, remote, self._existing(path, remote, size), is_archive)
+
+    def _existing(self, path: Path, remote: str, size: int) -> FileStatus | None:
         if self._upload_always:
-            # Never over what is there: running applications were promised its modification time.
-            remote = f"{self._paths.cache}/{digest}/{uuid.uuid4().hex}/{name}"
-        else:
-            existing = self._files.status(remote)
-            if existing is not None and existing.length != size:
-                raise ConfigurationError(
-                    f"{existing.path} has {existing.length} bytes where the {size} of {path} belong: somebody changed "
-                    "the cache. Remove that file, or use upload_always=True"
-                )
-        return _Local(path, path, digest, size, remote, existing, is_archive)
+            return None
+        existing = self._files.status(remote)
+        if existing is not None and existing.length != size:
+            raise ConfigurationError(
+                f"{existing.path} has {existing.length} bytes where the {size} of {path} belong: somebody changed the "
+                "cache. Remove that file, or use upload_always=True"
+            )
+        return existing
 
     def _upload(self, prepared: _Local) -> FileStatus:
         _log.debug("uploading %s (%d bytes) to %s", prepared.path, prepared.size, prepared.remote)
@@ -288,6 +313,23 @@ def _wanted(part: Service | Master, where: str) -> dict[str, _Wanted]:
 
 def _of_file(file: File, where: str) -> _Wanted:
     return _Wanted(file.source, file.type, file.visibility, file.size, file.timestamp, where=where)
+
+
+def _is_missing(plan: _Local | LocalResource) -> TypeGuard[_Local]:
+    return isinstance(plan, _Local) and plan.existing is None
+
+
+def _resource(want: _Wanted, plan: _Local | LocalResource, uploaded: Mapping[str, FileStatus]) -> LocalResource:
+    if isinstance(plan, LocalResource):
+        return plan
+    status = plan.existing or uploaded[plan.remote]
+    return LocalResource(
+        uri=_uri(plan.remote),
+        size=status.length,
+        timestamp=status.modified_ms,
+        type="ARCHIVE" if plan.is_archive else "FILE",
+        visibility=_visibility_of_upload(want),
+    )
 
 
 def _qualified(source: str, found: str) -> str:

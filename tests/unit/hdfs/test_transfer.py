@@ -98,6 +98,23 @@ def test_one_content_is_uploaded_once_for_all_services(files, paths, folder):
     assert shipped.master["knit.jar"].type == "FILE"
 
 
+def test_two_links_of_one_container_are_never_one_file(files, paths, folder):
+    (folder / "copy").mkdir()
+    (folder / "copy" / "data.csv").write_bytes((folder / "data.csv").read_bytes())
+    sources = {"a": "data.csv", "b": "data.csv", "c": "copy/data.csv"}
+    shipped = ship(files, paths, spec_of(files=sources))
+    assert len({resource.uri for resource in shipped.services["w"].values()}) == 3
+    assert {files.read(resource.uri) for resource in shipped.services["w"].values()} == {b"a,b\n"}
+    again = ship(files, paths, spec_of(files=sources))
+    assert (again.uploaded, again.services) == ((), shipped.services)
+
+
+def test_a_remote_file_under_two_names_is_refused_with_the_way_out(files, paths):
+    files.write_many(f"{ROOT}/data", {"x": b"xyz"})
+    with pytest.raises(ConfigurationError, match="ln -s a b"):
+        ship(files, paths, spec_of(files={"a": f"{ROOT}/data/x", "b": f"{ROOT}/data/x"}))
+
+
 def test_archives_are_unpacked_under_their_name(files, paths, folder):
     shipped = ship(files, paths, spec_of(files=["arc.zip"])).services["w"]
     assert shipped["arc.zip"].type == "ARCHIVE"
@@ -242,8 +259,7 @@ def test_paths_may_be_absolute_file_uris_or_begin_with_a_tilde(files, paths, fol
     monkeypatch.setenv("HOME", str(folder))
     sources = {"a": str(folder / "data.csv"), "b": f"file://{folder}/with%20space", "c": "~/data.csv"}
     shipped = ship(files, paths, spec_of(files=sources)).services["w"]
-    assert shipped["a"] == shipped["c"]
-    assert shipped["b"].uri.endswith("/with_space")
+    assert [resource.uri.rpartition("/")[2] for resource in shipped.values()] == ["data.csv", "with_space", "data.csv"]
 
 
 def test_needs_upload_goes_by_content(files, paths, folder):
