@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from knit_provider.yarn.errors import CheckFailed, ClusterUnavailable, ConfigurationError, KnitError, PermissionDenied
 from knit_provider.yarn.rest.queues import Queue, find_queue, may_be_created, queues_of
-from knit_provider.yarn.rest.shapes import number, resource_of
+from knit_provider.yarn.rest.shapes import MEMORY, VCORES, number, resource_of
 
 if TYPE_CHECKING:
     from knit_provider.yarn.files.port import Files, Space
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MEMORY, VCORES = "memory-mb", "vcores"
 MOST_TAGS = 10
 LONGEST_TAG = 100
 LONGEST_TYPE = 20
@@ -132,7 +131,7 @@ def _check_words(requirements: Requirements) -> None:
             )
     if len(requirements.app_type) > LONGEST_TYPE:
         raise CheckFailed(
-            f"the application type {requirements.app_type!r} is longer than the {LONGEST_TYPE} characters of YARN's limit"
+            f"the application type {requirements.app_type!r} is longer than YARN's {LONGEST_TYPE} characters"
         )
 
 

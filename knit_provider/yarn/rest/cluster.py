@@ -11,7 +11,9 @@ from knit_provider.yarn.errors import ClusterUnavailable, KnitError
 from knit_provider.yarn.rest.local_daemons import system_logs
 from knit_provider.yarn.rest.queues import Queue, find_queue, queues_of
 from knit_provider.yarn.rest.session import Session
-from knit_provider.yarn.rest.shapes import items, resource_of
+from knit_provider.yarn.rest.shapes import MEMORY, VCORES, items, resource_of
+
+_MAXIMUM = "yarn.scheduler.maximum-allocation"
 
 
 class ClusterView:
@@ -87,9 +89,8 @@ class ClusterView:
         if found := resource_of(info.get("maximumAllocation")):
             return found
         conf = self.cluster_conf(defaults=True)
-        prefix = "yarn.scheduler.maximum-allocation-"
-        return {name: int(conf[prefix + key]) for name, key in (("memory-mb", "mb"), ("vcores", "vcores"))
-                if conf.get(prefix + key, "").isdigit()}  # fmt: skip
+        said = {MEMORY: conf.get(f"{_MAXIMUM}-mb", ""), VCORES: conf.get(f"{_MAXIMUM}-vcores", "")}
+        return {name: int(value) for name, value in said.items() if value.isdecimal()}
 
     def app_stats(self) -> dict[str, Any]:
         """Numbers of applications by state."""
@@ -106,8 +107,9 @@ class ClusterView:
             ``on_rm``, ``single_node``, ``rm_logfile``, ``nm_logfile``, ``rm_proc``, ``nm_proc``, ``rm_logfiles`` and
             ``nm_logfiles``, as far as found.
         """
-        rm_host = urlsplit(self.session.active_address).hostname or ""
-        return system_logs(rm_host, [str(node.get("nodeHostName", "")) for node in self.nodes()])
+        rm = urlsplit(self.session.active_address)
+        nodes = [urlsplit(f"//{node.get('nodeHTTPAddress', '')}") for node in self.nodes()]
+        return system_logs((rm.hostname or "", rm.port or 0), [(n.hostname or "", n.port or 0) for n in nodes])
 
     def cluster_conf(self, defaults: bool = False) -> dict[str, str]:
         """The configuration that the ResourceManager runs with.

@@ -20,12 +20,14 @@ _LOG_PROPERTIES = (("hadoop.log.dir", "hadoop.log.file"), ("yarn.log.dir", "yarn
 _DEFAULT_DIRECTORIES = ("/var/log/hadoop-yarn", "/var/log/hadoop")
 
 
-def system_logs(rm_host: str, node_hosts: list[str]) -> dict[str, Any]:
+def system_logs(rm: tuple[str, int], nodes: list[tuple[str, int]]) -> dict[str, Any]:
     """Find ResourceManager and NodeManager processes on this machine, and the files they log to.
 
+    Where a machine runs daemons of several clusters, those that listen on this cluster's web ports are taken.
+
     Args:
-        rm_host: host of the ResourceManager.
-        node_hosts: hosts of the nodes.
+        rm: host and web port of the ResourceManager.
+        nodes: host and web port of each node.
 
     Returns:
         ``on_rm`` and ``single_node`` (is this the ResourceManager's machine, and the only node's too?); for each
@@ -33,14 +35,17 @@ def system_logs(rm_host: str, node_hosts: list[str]) -> dict[str, Any]:
         and ``rm_logfiles``/``nm_logfiles``, lists for machines with several of them.
     """
     mine = _own_addresses()
-    on_rm = _is_here(rm_host, mine)
+    on_rm = _is_here(rm[0], mine)
     found: dict[str, Any] = {
         "on_rm": on_rm,
-        "single_node": on_rm and len(node_hosts) == 1 and _is_here(node_hosts[0], mine),
+        "single_node": on_rm and len(nodes) == 1 and _is_here(nodes[0][0], mine),
         "rm_logfiles": [],
         "nm_logfiles": [],
     }
-    for kind, process in _daemons():
+    processes = list(_daemons())
+    ports = {rm[1], *(port for _, port in nodes)}
+    ours = [(kind, process) for kind, process in processes if _listens_on(process, ports)]
+    for kind, process in ours or processes:
         logfile = _logfile(process)
         found.setdefault(f"{kind}_proc", process)
         if logfile is not None:
@@ -55,6 +60,16 @@ def _daemons() -> Iterator[tuple[str, psutil.Process]]:
         for kind, main_class in _CLASSES.items():
             if main_class in words:
                 yield kind, process
+
+
+def _listens_on(process: psutil.Process, ports: set[int]) -> bool:
+    try:
+        # The name before psutil 6 is connections().
+        ask = process.net_connections if hasattr(process, "net_connections") else process.connections
+        connections = ask(kind="tcp")
+    except (psutil.Error, OSError):
+        return False  # another user's process
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port in ports for c in connections)
 
 
 def _logfile(process: psutil.Process) -> str | None:
@@ -84,8 +99,8 @@ def _redirected_output(process: psutil.Process) -> str | None:
 
 def _in_default_directory(process: psutil.Process) -> str | None:
     environment = process.environ()
-    name = next((main_class.rpartition(".")[2].lower() for main_class in _CLASSES.values()
-                 if main_class in process.cmdline()), "")  # fmt: skip
+    words = process.cmdline()
+    name = next((main.rpartition(".")[2].lower() for main in _CLASSES.values() if main in words), "")
     for directory in (environment.get("HADOOP_LOG_DIR"), environment.get("YARN_LOG_DIR"), *_DEFAULT_DIRECTORIES):
         if directory and Path(directory).is_dir():
             logs = sorted(Path(directory).glob(f"*{name}*.log"), key=lambda path: path.stat().st_mtime)

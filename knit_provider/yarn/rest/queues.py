@@ -71,18 +71,20 @@ def _walk(queue: Mapping[str, Any], above: str) -> Iterator[Queue]:
         # The fair scheduler's names are paths; older capacity schedulers tell only the last part.
         path = name if not above or name.startswith(f"{above}.") else f"{above}.{name}"
     below = items(queue, "queues", "queue") or items(queue, "childQueues", "queue") or items(queue, "childQueues")
-    fair = "childQueues" in queue or str(queue.get("type", "")).startswith("fairScheduler")
     kind = str(queue.get("queueType") or "")
+    # The fair scheduler makes undeclared queues unless told otherwise, and doesn't say which over REST.
+    fair = "childQueues" in queue or str(queue.get("type", "")).startswith("fairScheduler")
+    creates = queue.get("autoCreationEligibility") not in (None, "off") or bool(
+        queue.get("autoCreateChildQueueEnabled")
+    )
     yield Queue(
         name=path.rpartition(".")[2],
         path=path,
         state=str(queue.get("state") or ""),
         leaf=kind == "leaf" if kind else not below and path != "root",
-        # The fair scheduler makes undeclared queues unless told otherwise, and doesn't say which over REST.
-        creates_queues=fair or queue.get("autoCreationEligibility") not in (None, "off")
-        or bool(queue.get("autoCreateChildQueueEnabled")),
+        creates_queues=fair or creates,
         max_allocation=resource_of(queue.get("maximumAllocation") or queue.get("maxContainerAllocation")),
         raw=queue,
-    )  # fmt: skip
+    )
     for child in below:
         yield from _walk(child, path)

@@ -9,6 +9,9 @@ from typing import Any
 
 from knit_provider.yarn.errors import ConfigurationError
 
+MEMORY, VCORES = "memory-mb", "vcores"
+"""YARN's names for what every container has."""
+
 FINAL_STATES = ("FINISHED", "FAILED", "KILLED")
 
 _APP_ID = re.compile(r"application_\d+_\d+")
@@ -50,7 +53,7 @@ def resource_of(resource: Any) -> dict[str, int]:
         for info in items(resource, "resourceInformations", "resourceInformation")
         if info.get("name")
     }
-    for key, name in (("memory", "memory-mb"), ("vCores", "vcores")):
+    for key, name in (("memory", MEMORY), ("vCores", VCORES)):
         if key in resource:
             named[name] = number(resource[key])
     return named
