@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
+from knit_provider.yarn.errors import ApplicationNotFound
 
 USER = "alice"
 
@@ -37,8 +39,9 @@ def make_knit(cluster: LocalCluster) -> Iterator[Callable[..., Knit]]:
     yield make
     for knit in made:
         for app_id in list(knit._applications):
-            if not knit.application(app_id).report().terminal:
-                knit.kill(app_id)
+            with contextlib.suppress(ApplicationNotFound):
+                if not knit.application(app_id).report().terminal:
+                    knit.kill(app_id)
         knit.close()
 
 

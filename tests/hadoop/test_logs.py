@@ -24,10 +24,8 @@ def test_ten_megabytes_arrive_whole(knit: Knit) -> None:
 
 
 def test_what_is_too_large_for_memory_is_kept_on_disk(knit: Knit, monkeypatch: pytest.MonkeyPatch) -> None:
-    from knit_provider.yarn.logs import collect as module  # noqa: F401
-
     monkeypatch.setattr(spool, "SPOOL_BYTES", 1000)
-    monkeypatch.setattr("knit_provider.yarn.logs.collect.SPOOL_BYTES", 1000)
+    monkeypatch.setattr("knit_provider.yarn.logs.collection.SPOOL_BYTES", 1000)
     knit.start(["python3", "-c", LINES.format(n=100, pad=90)])
     assert knit.wait_for_completion(90)
     log = next(f["stdout"] for f in knit.logs().values() if f["service"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -103,7 +104,7 @@ def test_a_master_script_ends_it(knit: Knit, marker: str) -> None:
 def test_a_memory_hog_is_named(knit: Knit) -> None:
     hog = "x = bytearray(400 << 20)\nimport time; time.sleep(60)"
     knit.start(["python3", "-c", hog], memory=128)
-    with pytest.raises(ApplicationFailed, match="(?i)memory"):
+    with pytest.raises(ApplicationFailed, match=r"(?i)memory"):
         knit.application().wait(120)
 
 
@@ -117,12 +118,14 @@ def test_the_second_attempt_runs_nothing_again(knit: Knit, cluster: LocalCluster
         app = knit.application()
         eventually(lambda: app.services()["w"]["running"] == 3)
         before = sorted(c["id"] for c in app.containers())
-        eventually(lambda: os.path.exists(flag) and len(open(flag).readlines()) == 3)
+        eventually(lambda: os.path.exists(flag) and len(Path(flag).read_text().splitlines()) == 3)
         os.kill(master_process(knit, app_id).pid, signal.SIGKILL)
         eventually(lambda: app.control().status()["attempt"] == 2)
         assert sorted(c["id"] for c in app.containers()) == before
         assert app.wait(120).succeeded
-        assert sorted(line.split()[0] for line in open(flag)) == ["0", "1", "2"], "something ran twice"
+        assert sorted(line.split()[0] for line in Path(flag).read_text().splitlines()) == ["0", "1", "2"], (
+            "something ran twice"
+        )
     finally:
         if os.path.exists(flag):
             os.unlink(flag)

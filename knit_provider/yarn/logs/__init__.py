@@ -1,7 +1,7 @@
 """Logs of running and ended applications."""
 
 from knit_provider.yarn.logs.chunk import LogChunk
-from knit_provider.yarn.logs.collect import collect, collect_logs, print_logs
+from knit_provider.yarn.logs.collection import collect, collect_logs, print_logs
 from knit_provider.yarn.logs.results import results
 from knit_provider.yarn.logs.spool import LogText, SpooledLog
 from knit_provider.yarn.logs.stream import stream

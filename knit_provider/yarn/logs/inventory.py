@@ -57,7 +57,7 @@ def known_containers(connection: Connection, app: Application, report: Applicati
                 container.node_http or (known.node_http if known else ""),
                 container.service,
                 container.index,
-                known.live if known else container.live,
+                container.live,
             )
     return found
 
@@ -138,7 +138,7 @@ def _of(record: Mapping[str, Any]) -> KnownContainer:
         bare_address(str(record.get("node_http") or "")),
         record.get("service"),
         int(index) if index is not None else None,
-        live=record.get("state", "RUNNING") == "RUNNING",
+        live=record.get("state", "RUNNING") in ("STARTING", "RUNNING"),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from knit_provider.yarn.logs.collect import collect
+from knit_provider.yarn.logs.collection import collect
 
 if TYPE_CHECKING:
     from knit_provider.yarn.application import Application
