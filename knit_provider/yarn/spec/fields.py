@@ -213,7 +213,7 @@ def unique(value: object, name: str, check: Callable[[object, str], str]) -> tup
 
 
 def seconds(value: object, name: str, low: int, high: int) -> int:
-    """A length of time: a whole number of seconds, or a number with a unit such as ``15 min`` or ``7 days``."""
+    """A length of time, rounded up to seconds: a number of them, or text with a unit such as ``15 min``."""
     if isinstance(value, str):
         found = _DURATION.fullmatch(value)
         unit = found.group(2).lower() if found else ""
@@ -221,10 +221,10 @@ def seconds(value: object, name: str, low: int, high: int) -> int:
         if found is None or scale is None:
             fail(name, f"is {shown(value)}; give seconds, or a number with s, min, h, d or w, as in '15 min'")
         result = math.ceil(float(found.group(1)) * scale)
-    elif isinstance(value, bool) or not isinstance(value, int):
-        fail_type(name, f"must be a whole number of seconds or text such as '15 min', not {shown(value)}")
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):
+        fail_type(name, f"must be a number of seconds or text such as '15 min', not {shown(value)}")
     else:
-        result = value
+        result = math.ceil(value) if math.isfinite(value) else 0
     if not low <= result <= high:
         fail(name, f"is {shown(value)}; it must lie between {low} and {high} seconds")
     return result

@@ -15,6 +15,7 @@ MAX_UNITS = 1_000_000
 
 GPU = "yarn.io/gpu"
 FPGA = "yarn.io/fpga"
+_FIELDS = {GPU: "gpus", FPGA: "fpgas"}
 
 # The pattern by which Hadoop itself accepts a resource's name.
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
@@ -31,7 +32,7 @@ class Resources:
         vcores: virtual cores, at least 1. Default 1.
         gpus: GPUs (``yarn.io/gpu``). Default 0.
         fpgas: FPGAs (``yarn.io/fpga``). Default 0.
-        named: amounts of any other resource that the cluster defines, by its name.
+        named: amounts of any other resource that the cluster defines, by its name; what has a field goes there.
     """
 
     memory: int
@@ -62,6 +63,12 @@ class Resources:
             named = {name: fields.whole(amount, name, 0, 2**53) for name, amount in given.items()}
             for name in named:
                 _check_name(name)
+            for name, field_name in _FIELDS.items():
+                amount = named.pop(name, 0)
+                if amount and getattr(self, field_name):
+                    fields.fail(name, f"is given beside {field_name!r}, which means the same")
+                if amount:
+                    keep(self, field_name, amount)
         keep(self, "named", named)
 
     def amounts(self) -> dict[str, int]:
@@ -77,14 +84,9 @@ class Resources:
         given = fields.mapping(value, "")
         named = fields.mapping(given.pop("named", None), "named")
         for key in [key for key in given if "/" in key]:
-            if key == GPU and "gpus" not in given:
-                given["gpus"] = given.pop(key)
-            elif key == FPGA and "fpgas" not in given:
-                given["fpgas"] = given.pop(key)
-            elif key in named or key in (GPU, FPGA):
+            if key in named:
                 fields.fail(key, "is given twice")
-            else:
-                named[key] = given.pop(key)
+            named[key] = given.pop(key)
         fields.reject_unknown(given, tuple(cls.__dataclass_fields__), {"cpus": "vcores", "cores": "vcores"})
         if "memory" not in given:
             fields.fail("memory", "is required: the MiB of one container, or text such as '2 GiB'")
@@ -100,7 +102,5 @@ class Resources:
 def _check_name(name: str) -> None:
     if name in ("memory", "memory-mb", "vcores"):
         fields.fail(name, "is not a named resource; use the field 'memory' or 'vcores'")
-    if name in (GPU, FPGA):
-        fields.fail(name, f"has a field of its own: {'gpus' if name == GPU else 'fpgas'}")
     if not _NAME.fullmatch(name):
         fields.fail(name, "is no resource name that YARN accepts; names look like 'yarn.io/gpu' or 'licences'")

@@ -79,6 +79,11 @@ def test_a_spec_is_frozen_and_can_be_replaced_copied_and_pickled():
         ({"resources": {"memory": 1, "named": {"a b": 1}}}, "services.worker.resources.named.a b", "resource name"),
         ({"resources": {"memory": 1, "named": {"x": "1"}}}, "services.worker.resources.named.x", "whole number"),
         ({"resources": {"memory": 1, "named": {"vcores": 1}}}, "services.worker.resources.named.vcores", "vcores"),
+        (
+            {"resources": {"memory": 1, "gpus": 1, "named": {"yarn.io/gpu": 1}}},
+            "services.worker.resources.named.yarn.io/gpu",
+            "beside 'gpus'",
+        ),
         ({"instances": -1}, "services.worker.instances", "-1"),
         ({"instances": 1.5}, "services.worker.instances", "1.5"),
         ({"instances": True}, "services.worker.instances", "True"),
@@ -173,7 +178,9 @@ def test_a_bad_service_field_is_refused_by_its_path(fields, path, words):
         ({"max_attempts": 0}, "max_attempts", "0"),
         ({"max_attempts": 1.5}, "max_attempts", "1.5"),
         ({"lifetime": 0}, "lifetime", "between 1"),
-        ({"lifetime": 2.5}, "lifetime", "2.5"),
+        ({"lifetime": float("nan")}, "lifetime", "nan"),
+        ({"lifetime": float("inf")}, "lifetime", "inf"),
+        ({"lifetime": [1]}, "lifetime", "15 min"),
         ({"lifetime": "soon"}, "lifetime", "15 min"),
         ({"lifetime": 10**12}, "lifetime", "between"),
         ({"attempt_failures_validity": True}, "attempt_failures_validity", "True"),
@@ -252,6 +259,7 @@ def test_lengths_of_time_are_read_with_units():
     assert spec_of(lifetime="7 days").lifetime == 7 * 86400
     assert spec_of(lifetime="1.5 min").lifetime == 90
     assert spec_of(lifetime="90").lifetime == 90
+    assert spec_of(lifetime=89.5).lifetime == 90
     assert spec_of(lifetime=None).lifetime is None
     assert spec_of(attempt_failures_validity="10 min").attempt_failures_validity == 600
 
@@ -259,6 +267,7 @@ def test_lengths_of_time_are_read_with_units():
 def test_named_resources_are_read_from_keys_with_a_slash():
     resources = Resources.from_dict({"memory": 1, "yarn.io/gpu": 2, "acme.com/nic": 1, "named": {"licence": 3}})
     assert resources.gpus == 2
+    assert Resources(1, named={"yarn.io/gpu": 2, "yarn.io/fpga": 0}) == Resources(1, gpus=2)
     assert resources.amounts() == {"yarn.io/gpu": 2, "acme.com/nic": 1, "licence": 3}
 
 
