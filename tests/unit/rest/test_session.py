@@ -24,12 +24,12 @@ NOBODY_TEXT = b"Can not find any active RM. Will retry in next 1 seconds.\nHA Zo
 
 class TestWhoAsks:
     def test_simple_authentication_names_the_user(self, daemon, session_of):
-        session_of(daemon.address).get_json("cluster/info", {"states": "RUNNING", "left_out": None})
-        assert daemon.requests[0][1] == "/ws/v1/cluster/info?states=RUNNING&user.name=alice"
+        session_of(daemon.address).get_json("cluster/metrics", {"states": "RUNNING", "left_out": None})
+        assert daemon.requests[0][1] == "/ws/v1/cluster/metrics?states=RUNNING&user.name=alice"
         assert "Authorization" not in daemon.requests[0][2]
 
     def test_a_password_goes_as_basic_authentication(self, daemon, session_of):
-        session_of(daemon.address, password="s3cret").get_json("cluster/info")
+        session_of(daemon.address, password="s3cret").get_json("cluster/metrics")
         assert daemon.requests[0][2]["Authorization"] == "Basic YWxpY2U6czNjcmV0"
 
     def test_an_auth_object_takes_the_place_of_name_and_password(self, daemon, session_of):
@@ -38,7 +38,7 @@ class TestWhoAsks:
                 request.headers["Authorization"] = "Negotiate abc"
                 return request
 
-        session_of(daemon.address, password="s3cret", auth=Token()).get_json("cluster/info")
+        session_of(daemon.address, password="s3cret", auth=Token()).get_json("cluster/metrics")
         assert daemon.requests[0][2]["Authorization"] == "Negotiate abc"
         assert "user.name" not in daemon.requests[0][1]
 
@@ -46,20 +46,20 @@ class TestWhoAsks:
         netrc = tmp_path / "netrc"
         netrc.write_text("machine 127.0.0.1 login mallory password canary\n")
         monkeypatch.setenv("NETRC", str(netrc))
-        session_of(daemon.address).get_json("cluster/info")
+        session_of(daemon.address).get_json("cluster/metrics")
         assert "Authorization" not in daemon.requests[0][2]
 
     def test_cookies_of_one_daemon_do_not_reach_another(self, daemons, session_of):
         first, second = daemons
         first.answer = lambda h: send(h, 200, {}, Set_Cookie='hadoop.auth="u=alice&s=x"; Path=/')
         session = session_of(first.address)
-        session.get_json("cluster/info")
+        session.get_json("cluster/metrics")
         session.get_url(f"{second.url}/ws/v1/node")
         assert "Cookie" not in second.requests[0][2]
 
     def test_only_what_changes_something_carries_the_guard_against_forged_requests(self, daemon, session_of):
         session = session_of(daemon.address)
-        session.get_json("cluster/info")
+        session.get_json("cluster/metrics")
         session.request("PUT", "cluster/apps/application_1_0001/state", json={"state": "KILLED"})
         assert "X-XSRF-Header" not in daemon.requests[0][2]
         assert daemon.requests[1][2]["X-XSRF-Header"]
@@ -76,35 +76,35 @@ class TestProxies:
         for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{free_port}")
         monkeypatch.setenv("no_proxy", "")
-        assert session_of(daemon.address).get_json("cluster/info")
+        assert session_of(daemon.address).get_json("cluster/metrics")
 
     def test_other_hosts_go_through_it(self, daemon, session_of, monkeypatch):
         monkeypatch.setenv("http_proxy", daemon.url)
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
-        assert session_of("rm.invalid:8088").get_json("cluster/info")
-        assert daemon.requests[0][1].startswith("http://rm.invalid:8088/ws/v1/cluster/info")
+        assert session_of("rm.invalid:8088").get_json("cluster/metrics")
+        assert daemon.requests[0][1].startswith("http://rm.invalid:8088/ws/v1/cluster/metrics")
 
     def test_a_failure_says_that_a_proxy_was_between(self, session_of, monkeypatch, free_port):
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port}")
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
         with pytest.raises(ClusterUnavailable, match=f"through the proxy http://127.0.0.1:{free_port}"):
-            session_of("rm.invalid:8088").get_json("cluster/info")
+            session_of("rm.invalid:8088").get_json("cluster/metrics")
 
 
 class TestOneResourceManager:
     def test_nothing_listens(self, session_of, free_port):
         with pytest.raises(ClusterUnavailable, match=f"127.0.0.1:{free_port} refused the connection"):
-            session_of(f"127.0.0.1:{free_port}").get_json("cluster/info")
+            session_of(f"127.0.0.1:{free_port}").get_json("cluster/metrics")
 
     def test_an_unknown_host(self, session_of):
         with pytest.raises(ClusterUnavailable, match=r"host name of http://no-such-host\.invalid:8088 is unknown"):
-            session_of("no-such-host.invalid:8088").get_json("cluster/info")
+            session_of("no-such-host.invalid:8088").get_json("cluster/metrics")
 
     def test_nothing_configured_says_what_was_looked_for(self, session_of, free_port):
         with pytest.raises(ClusterUnavailable, match=r"nothing says where the ResourceManager is.*hadoop_conf_dir="):
-            session_of(pars={"rm_port": free_port}).get_json("cluster/info")
+            session_of(pars={"rm_port": free_port}).get_json("cluster/metrics")
 
     def test_a_connection_that_fails_once_is_tried_again(self, daemon, session_of):
         def first_hangs_up(handler):
@@ -114,14 +114,14 @@ class TestOneResourceManager:
                 ok(handler)
 
         daemon.answer = first_hangs_up
-        assert session_of(daemon.address).get_json("cluster/info")
+        assert session_of(daemon.address).get_json("cluster/metrics")
         assert len(daemon.requests) == 2
 
     @pytest.mark.parametrize("status", [500, 502, 503])
     def test_a_server_error_is_tried_again_a_few_times(self, daemon, session_of, status):
         daemon.answer = lambda h: remote_exception(h, status, "WebApplicationException", "out of luck")
         with pytest.raises(ClusterUnavailable, match="out of luck"):
-            session_of(daemon.address).get_json("cluster/info")
+            session_of(daemon.address).get_json("cluster/metrics")
         assert len(daemon.requests) == 3
 
     def test_a_submission_that_may_have_arrived_is_not_repeated(self, daemon, session_of):
@@ -139,7 +139,7 @@ class TestOneResourceManager:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             address = f"127.0.0.1:{silent.getsockname()[1]}"
             with pytest.raises(ClusterUnavailable, match="said nothing"):
-                session_of(address, timeout=0.5).get_json("cluster/info")
+                session_of(address, timeout=0.5).get_json("cluster/metrics")
 
     def test_an_answer_that_trickles_ends_with_the_time_limit(self, daemon, session_of):
         stop = threading.Event()
@@ -155,7 +155,7 @@ class TestOneResourceManager:
         daemon.answer = trickle
         try:
             with pytest.raises(ClusterUnavailable, match="too slowly"):
-                session_of(daemon.address, timeout=0.5).get_json("cluster/info")
+                session_of(daemon.address, timeout=0.5).get_json("cluster/metrics")
         finally:
             stop.set()
 
@@ -175,11 +175,11 @@ class TestOneResourceManager:
 
             threading.Thread(target=greet, daemon=True).start()
             with pytest.raises(ClusterUnavailable, match=r"not HTTP.*right port"):
-                session_of(f"127.0.0.1:{server.getsockname()[1]}").get_json("cluster/info")
+                session_of(f"127.0.0.1:{server.getsockname()[1]}").get_json("cluster/metrics")
 
     def test_https_at_an_http_port(self, daemon, session_of):
         with pytest.raises(ClusterUnavailable, match="TLS with https://127"):
-            session_of(daemon.address, scheme="https").get_json("cluster/info")
+            session_of(daemon.address, scheme="https").get_json("cluster/metrics")
 
 
 class TestAnswersThatAreNotYarns:
@@ -187,8 +187,8 @@ class TestAnswersThatAreNotYarns:
         page = b"<!DOCTYPE html><html><head><title>x</title></head><body><h1>Welcome to nginx!</h1></body></html>"
         daemon.answer = lambda h: send(h, 200, page, "text/html")
         with pytest.raises(ClusterUnavailable, match="'Welcome to nginx!'") as caught:
-            session_of(daemon.address).get_json("cluster/info")
-        assert f"{daemon.url}/ws/v1/cluster/info" in str(caught.value)
+            session_of(daemon.address).get_json("cluster/metrics")
+        assert f"{daemon.url}/ws/v1/cluster/metrics" in str(caught.value)
 
     def test_http_that_knows_no_such_path(self, daemon, session_of):
         daemon.answer = lambda h: send(h, 404, b"<html><body>Not found</body></html>", "text/html")
@@ -241,7 +241,7 @@ class TestErrors:
             (404, "NotFoundException", "cluster/apps/application_1_0001/state", ApplicationNotFound),
             (404, "NotFoundException", "cluster/queues/x", ConfigurationError),
             (403, "ForbiddenException", "cluster/apps/application_1_0001/state", PermissionDenied),
-            (401, "AuthenticationException", "cluster/info", AuthenticationFailed),
+            (401, "AuthenticationException", "cluster/metrics", AuthenticationFailed),
             (400, "BadRequestException", "cluster/apps/application_1_0001", ConfigurationError),
         ],
     )
@@ -261,7 +261,7 @@ class TestErrors:
     def test_a_refused_user_is_told_what_is_wanted(self, daemon, session_of, scheme, words):
         daemon.answer = lambda h: send(h, 401, b"Authentication required", WWW_Authenticate=f"{scheme} realm=x")
         with pytest.raises(AuthenticationFailed, match=f"user alice.*{words}"):
-            session_of(daemon.address).get_json("cluster/info")
+            session_of(daemon.address).get_json("cluster/metrics")
 
 
 class TestHighAvailability:
@@ -273,17 +273,17 @@ class TestHighAvailability:
     def test_a_standby_that_redirects_is_followed_to_the_active(self, pair):
         standby, active, session = pair
         standby.answer = lambda h: send(h, 307, STANDBY_TEXT, Location=f"{active.url}{h.path}")
-        assert session.get_json("cluster/info")
+        assert session.get_json("cluster/metrics")
         assert session.active_address == active.url
 
     @pytest.mark.parametrize(
         "answer",
         [
-            lambda h: send(h, 307, NOBODY_TEXT, Refresh="1;url=/ws/v1/cluster/info?next=1"),
+            lambda h: send(h, 307, NOBODY_TEXT, Refresh="1;url=/ws/v1/cluster/metrics?next=1"),
             lambda h: send(h, 307, STANDBY_TEXT),
             lambda h: send(h, 200, NOBODY_TEXT),
             lambda h: send(h, 200, b"<html><body>This is standby RM. </body></html>", "text/html"),
-            lambda h: send(h, 307, STANDBY_TEXT, Location="http://internal-name.invalid:8088/ws/v1/cluster/info"),
+            lambda h: send(h, 307, STANDBY_TEXT, Location="http://internal-name.invalid:8088/ws/v1/cluster/metrics"),
             lambda h: send(h, 503, b"starting"),
             lambda h: hang_up(h),
         ],
@@ -291,25 +291,25 @@ class TestHighAvailability:
     def test_the_other_one_is_asked_whatever_a_standby_says(self, pair, answer):
         standby, active, session = pair
         standby.answer = answer
-        assert session.get_json("cluster/info")
+        assert session.get_json("cluster/metrics")
         assert len(active.requests) == 1
 
     def test_a_dead_one_is_passed_over(self, daemon, session_of, free_port):
         session = session_of(f"127.0.0.1:{free_port}", daemon.address)
-        assert session.get_json("cluster/info")
+        assert session.get_json("cluster/metrics")
 
     def test_the_active_is_remembered(self, pair):
         standby, active, session = pair
         standby.answer = lambda h: send(h, 307, STANDBY_TEXT)
         for _ in range(3):
-            session.get_json("cluster/info")
+            session.get_json("cluster/metrics")
         assert (len(standby.requests), len(active.requests)) == (1, 3)
 
     def test_a_failover_is_noticed(self, pair):
         first, second, session = pair
-        session.get_json("cluster/info")
+        session.get_json("cluster/metrics")
         first.answer = lambda h: send(h, 307, STANDBY_TEXT)
-        session.get_json("cluster/info")
+        session.get_json("cluster/metrics")
         assert session.active_address == second.url
 
     def test_a_submission_is_passed_on_by_a_standby(self, pair):
@@ -321,20 +321,20 @@ class TestHighAvailability:
     def test_one_that_hangs_leaves_time_for_the_others(self, daemon, session_of):
         with socket.create_server(("127.0.0.1", 0)) as silent:
             session = session_of(f"127.0.0.1:{silent.getsockname()[1]}", daemon.address, timeout=2)
-            assert session.get_json("cluster/info")
+            assert session.get_json("cluster/metrics")
 
     def test_a_takeover_during_the_call_is_waited_for(self, pair):
         first, second, session = pair
         first.answer = lambda h: send(h, 307, NOBODY_TEXT, Refresh="1;url=/")
         second.answer = lambda h: ok(h) if len(second.requests) > 1 else send(h, 307, NOBODY_TEXT, Refresh="1;url=/")
-        assert session.get_json("cluster/info")
+        assert session.get_json("cluster/metrics")
 
     def test_no_active_one_names_them_all(self, pair):
         first, second, session = pair
         first.answer = lambda h: send(h, 307, NOBODY_TEXT, Refresh="1;url=/")
         second.stop()
         with pytest.raises(ClusterUnavailable, match="no active ResourceManager") as caught:
-            session.get_json("cluster/info")
+            session.get_json("cluster/metrics")
         assert f"{first.url} is a standby and knows no active one" in str(caught.value)
         assert f"{second.url} refused the connection" in str(caught.value)
 
@@ -342,20 +342,20 @@ class TestHighAvailability:
         standby, stranger = daemons
         standby.answer = lambda h: send(h, 307, STANDBY_TEXT, Location=f"{stranger.url}{h.path}")
         with pytest.raises(ClusterUnavailable, match=f"names {stranger.address}.*rm_addresses="):
-            session_of(standby.address, password="canary").get_json("cluster/info")
+            session_of(standby.address, password="canary").get_json("cluster/metrics")
         assert stranger.requests == []
 
     def test_a_redirect_to_a_login_page_is_not_followed(self, daemons, session_of):
         gateway, stranger = daemons
         gateway.answer = lambda h: send(h, 302, b"", Location=f"{stranger.url}/login?originalUrl=x")
         with pytest.raises(ClusterUnavailable, match="/login"):
-            session_of(gateway.address).get_json("cluster/info")
+            session_of(gateway.address).get_json("cluster/metrics")
         assert stranger.requests == []
 
     def test_a_redirect_to_https_says_so(self, daemon, session_of):
         daemon.answer = lambda h: send(h, 302, b"", Location=f"https://127.0.0.1:8090{h.path}")
         with pytest.raises(ClusterUnavailable, match="give scheme='https'"):
-            session_of(daemon.address).get_json("cluster/info")
+            session_of(daemon.address).get_json("cluster/metrics")
 
 
 class TestGateway:
@@ -382,8 +382,8 @@ class TestGateway:
         daemon.answer = answer
         session = session_of(daemon.address, gateway_path=given)
         for _ in range(2):
-            assert session.get_json("cluster/info")
-        assert daemon.paths[-1] == f"{served}cluster/info"
+            assert session.get_json("cluster/metrics")
+        assert daemon.paths[-1] == f"{served}cluster/metrics"
         assert len(daemon.requests) <= 3
 
     def test_the_root_of_the_resource_manager_is_beside_it(self, daemon, session_of):
@@ -405,7 +405,9 @@ class TestSharing:
     def test_threads_share_a_session(self, daemon, session_of):
         session = session_of(daemon.address)
         results = []
-        threads = [threading.Thread(target=lambda: results.append(session.get_json("cluster/info"))) for _ in range(16)]
+        threads = [
+            threading.Thread(target=lambda: results.append(session.get_json("cluster/metrics"))) for _ in range(16)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -414,15 +416,15 @@ class TestSharing:
 
     def test_a_fork_does_not_share_its_parents_connection(self, daemon, session_of):
         session = session_of(daemon.address)
-        session.get_json("cluster/info")
+        session.get_json("cluster/metrics")
         ports = []
         daemon.answer = lambda h: (ports.append(h.client_address[1]), ok(h))
-        session.get_json("cluster/info")
-        process = multiprocessing.get_context("fork").Process(target=session.get_json, args=("cluster/info",))
+        session.get_json("cluster/metrics")
+        process = multiprocessing.get_context("fork").Process(target=session.get_json, args=("cluster/metrics",))
         process.start()
         process.join(30)
         assert process.exitcode == 0
-        session.get_json("cluster/info")
+        session.get_json("cluster/metrics")
         assert ports[0] == ports[2] != ports[1]
 
     @pytest.mark.parametrize("timeout", [0, -1, float("nan"), "5", True])
