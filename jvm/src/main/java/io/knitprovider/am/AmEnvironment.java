@@ -6,14 +6,25 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Paths;
 import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** What the NodeManager and our launcher tell the ApplicationMaster's process. */
 public final class AmEnvironment {
 
   private static final String SPEC_FILE = "knit-spec.json";
 
+  /** Read by ourselves: Hadoop's own class for it loads half of Hadoop first. */
+  private static final Pattern CONTAINER =
+      Pattern.compile("container_(?:e\\d+_)?(\\d+_\\d+)_(\\d+)_\\d+");
+
   /** Id of our own container. */
   public final String containerId;
+
+  public final String applicationId;
+
+  /** Number of this attempt, from 1. */
+  public final int attempt;
 
   /** The node's name as its NodeManager gives it. */
   public final String host;
@@ -26,6 +37,12 @@ public final class AmEnvironment {
 
   private AmEnvironment(String containerId, String host, File logDir, long launchedMs) {
     this.containerId = containerId;
+    Matcher parts = CONTAINER.matcher(containerId);
+    if (!parts.matches()) {
+      throw new IllegalStateException("CONTAINER_ID is " + containerId + ", no container id");
+    }
+    this.applicationId = "application_" + parts.group(1);
+    this.attempt = Integer.parseInt(parts.group(2));
     this.host = host;
     this.logDir = logDir;
     this.launchedMs = launchedMs;

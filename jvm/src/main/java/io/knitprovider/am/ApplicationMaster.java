@@ -19,13 +19,11 @@ import java.io.IOException;
 import java.security.GeneralSecurityException;
 import java.util.Collections;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
+import java.util.concurrent.CompletionException;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.io.Text;
 import org.apache.hadoop.security.Credentials;
 import org.apache.hadoop.security.UserGroupInformation;
-import org.apache.hadoop.yarn.api.records.ApplicationAttemptId;
-import org.apache.hadoop.yarn.api.records.ContainerId;
 import org.apache.hadoop.yarn.exceptions.YarnException;
 
 /**
@@ -38,7 +36,6 @@ final class ApplicationMaster {
   private static final Clock CLOCK = Clock.SYSTEM;
 
   private final AmEnvironment environment;
-  private final ApplicationAttemptId attemptId;
   private final int attempt;
   private ApplicationSpec spec;
   private volatile ApplicationState state;
@@ -46,50 +43,50 @@ final class ApplicationMaster {
 
   ApplicationMaster(AmEnvironment environment) {
     this.environment = environment;
-    this.attemptId = ContainerId.fromString(environment.containerId).getApplicationAttemptId();
-    this.attempt = attemptId.getAttemptId();
+    this.attempt = environment.attempt;
   }
 
   /** Runs the attempt to its end; returns the process's exit code. */
   int run() throws IOException, YarnException, InterruptedException {
-    ControlServer control;
     try {
       spec = SpecReader.read(AmEnvironment.readSpec());
-      if (!spec.applicationId.equals(attemptId.getApplicationId().toString())) {
+      if (!spec.applicationId.equals(environment.applicationId)) {
         throw new InvalidInput("the document is that of " + spec.applicationId);
       }
     } catch (InvalidInput e) {
-      return refuse(
-          new Configuration(false), "The application's document is not usable: " + e.getMessage());
+      return refuse("The application's document is not usable: " + e.getMessage());
     }
-    // Two processors' worth of class loading: the port on one, Hadoop's configuration on the other.
+    // Starting is loading classes: on two processors rather than on one.
     CompletableFuture<ControlServer> port = CompletableFuture.supplyAsync(this::bind);
+    Warmup.start(spec.stagingDir);
     Configuration conf = ClusterConf.forYarn(spec.hadoopConf);
     UserGroupInformation.setConfiguration(conf);
     Credentials credentials = UserGroupInformation.getCurrentUser().getCredentials();
     Registration registration = new Registration(conf, CLOCK);
-    try {
-      control = port.get();
-    } catch (ExecutionException e) {
-      return refuse(conf, e.getCause().getCause().getMessage());
-    }
     ControlSecrets secrets =
         ControlSecrets.from(alias -> credentials.getSecretKey(new Text(alias)));
-    if (secrets == null) {
+    ControlServer control = null;
+    String obstacle = null;
+    try {
+      control = port.join();
+    } catch (CompletionException e) {
+      obstacle = e.getCause().getMessage();
+    }
+    if (control != null && secrets == null) {
       Log.warn("the submission brought no secrets: there is no control channel");
       control.stop();
       control = null;
     }
     registration.register(environment.host, control == null ? -1 : control.port());
     logRegistered();
-    return serve(conf, registration, credentials, secrets, control);
+    return serve(conf, registration, credentials, secrets, control, obstacle);
   }
 
   private ControlServer bind() {
     try {
       return ControlServer.bind(environment.host, spec.lowPort, spec.highPort);
     } catch (IOException e) {
-      throw new IllegalStateException(e);
+      throw new CompletionException(e.getMessage(), e);
     }
   }
 
@@ -108,7 +105,8 @@ final class ApplicationMaster {
       Registration registration,
       Credentials credentials,
       ControlSecrets secrets,
-      ControlServer control)
+      ControlServer control,
+      String obstacle)
       throws IOException, InterruptedException {
     Lease lease = new Lease(CLOCK, spec.bound, spec.leaseSeconds);
     Journal journal = new Journal(attempt);
@@ -128,8 +126,8 @@ final class ApplicationMaster {
     state = application;
     registration.learnResourceTypes();
     String excess = application.limit(registration.maximum());
-    if (excess != null) {
-      application.end(Outcome.failed(excess));
+    if (obstacle != null || excess != null) {
+      application.end(Outcome.failed(obstacle != null ? obstacle : excess));
     }
     if (attempt == 1) {
       application.begin();
@@ -223,12 +221,10 @@ final class ApplicationMaster {
   }
 
   /** Registers only to say why nothing can be run: nobody else would. */
-  private int refuse(Configuration brought, String why)
-      throws IOException, YarnException, InterruptedException {
+  private int refuse(String why) throws IOException, YarnException, InterruptedException {
     Log.warn(why);
-    Configuration conf = ClusterConf.forYarn(Collections.emptyMap());
-    conf.addResource(brought);
-    Registration registration = new Registration(conf, CLOCK);
+    Registration registration =
+        new Registration(ClusterConf.forYarn(Collections.emptyMap()), CLOCK);
     registration.register(environment.host, -1);
     registration.unregister(Outcome.failed(why));
     return 0;

@@ -31,7 +31,7 @@ final class MasterScript {
       "exec 3<&0; set -m; /bin/bash \"./$1\" 3<&- </dev/null & child=$!;"
           + " { read -r -u 3 _; kill -TERM -- -$child; sleep 5; kill -KILL -- -$child; }"
           + " >/dev/null 2>&1 & watcher=$!;"
-          + " exec 3<&-; wait $child; code=$?; kill -KILL -- -$watcher 2>/dev/null; exit $code";
+          + " set +m; exec 3<&-; wait $child; code=$?; kill -KILL -- -$watcher 2>/dev/null; exit $code";
 
   private static final int TAIL_BYTES = 4_096;
   private static final String TOKEN_FILE = "knit-master-tokens";

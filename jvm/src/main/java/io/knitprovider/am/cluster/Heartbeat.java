@@ -33,6 +33,9 @@ import org.apache.hadoop.yarn.exceptions.YarnException;
  */
 public final class Heartbeat {
 
+  /** So many containers that end together get a line each. */
+  private static final int MOST_LINES = 5;
+
   private final AMRMClient<ContainerRequest> client;
   private final ContainerRequests requests;
   private final ApplicationState state;
@@ -135,7 +138,7 @@ public final class Heartbeat {
     long now = clock.monotonicMs();
     if (failingSince < 0) {
       failingSince = now;
-      Log.warn("the ResourceManager does not answer, trying again", error);
+      Log.warn("the heartbeat failed, trying again", error);
     } else if (now - failingSince > Registration.PATIENCE_MS) {
       disowned("the ResourceManager has not answered for 15 minutes");
       return false;
@@ -206,16 +209,26 @@ public final class Heartbeat {
 
   private void takeCompleted(List<ContainerStatus> statuses) {
     long now = clock.monotonicMs();
+    int unsaid = 0;
     for (ContainerStatus status : statuses) {
       String id = status.getContainerId().toString();
       String node = state.nodeOf(id);
-      if (node != null) {
-        pace.event(now);
-        exclusion.note(
-            node, ExitVerdict.of(status.getExitStatus()).blame, client.getClusterNodeCount(), now);
-        state.completed(id, status.getExitStatus(), status.getDiagnostics());
-        Log.info(state.describe(id));
+      if (node == null) {
+        continue;
       }
+      pace.event(now);
+      ExitVerdict verdict = ExitVerdict.of(status.getExitStatus());
+      exclusion.note(node, verdict.blame, client.getClusterNodeCount(), now);
+      state.completed(id, status.getExitStatus(), status.getDiagnostics());
+      boolean failed = verdict.kind == ExitVerdict.Kind.FAILED;
+      if (failed || statuses.size() <= MOST_LINES) {
+        Log.info(state.describe(id));
+      } else {
+        unsaid++;
+      }
+    }
+    if (unsaid > 0) {
+      Log.info(unsaid + " containers ended");
     }
   }
 

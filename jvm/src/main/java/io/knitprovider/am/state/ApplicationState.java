@@ -136,6 +136,7 @@ public final class ApplicationState {
         new ContainerRecord(id, service.spec.name, instance.index, node, nodeHttp, given);
     record.startedMs = clock.wallMs();
     record.placedAt = now;
+    record.held = true;
     book.put(record);
     instance.state = Instance.State.STARTING;
     instance.container = id;
@@ -208,6 +209,7 @@ public final class ApplicationState {
     book.keepDiagnostics(record, diagnostics);
     if (record.leaving != null) {
       record.state = record.leaving;
+      record.exitCode = status == ExitVerdict.ABORTED ? null : (Integer) status;
     } else if (uncertain && ExitVerdict.endedWithItsAttempt(status, diagnostics)) {
       record.state = ContainerRecord.State.LOST;
       record.exitCode = null;
@@ -365,7 +367,9 @@ public final class ApplicationState {
 
   void stop(ContainerRecord record, ContainerRecord.State as) {
     record.leaving = as;
-    stops.add(record);
+    if (record.held) {
+      stops.add(record);
+    }
   }
 
   /** The containers to be stopped and given back since the last call. */

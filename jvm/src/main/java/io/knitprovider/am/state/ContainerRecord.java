@@ -46,6 +46,12 @@ public final class ContainerRecord {
   /** Set once we want it gone: the state it will have then. */
   State leaving;
 
+  /**
+   * Whether YARN has given this container to this attempt. One of an earlier attempt is given to us
+   * only when YARN names it among the survivors; before that it must not be given back.
+   */
+  boolean held;
+
   /** On the monotonic clock, for telling a program that fails at once from one that ran. */
   long placedAt;
 

@@ -119,9 +119,12 @@ public final class Diagnostics {
       text = text.substring(0, tree);
     }
     StringBuilder kept = new StringBuilder();
+    String last = null;
     for (String line : text.split("\n")) {
       String trimmed = line.trim();
-      if (!trimmed.isEmpty() && !trimmed.startsWith("at ")) {
+      boolean repeats = last != null && trimmed.endsWith(last);
+      if (!trimmed.isEmpty() && !trimmed.startsWith("at ") && !repeats) {
+        last = trimmed;
         kept.append(kept.length() == 0 ? "" : "\n").append(trimmed);
       }
     }

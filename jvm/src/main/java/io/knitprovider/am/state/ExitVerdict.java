@@ -82,8 +82,6 @@ public final class ExitVerdict {
     if (status == KILLED_BY_AM || status == KILLED_AFTER_APPLICATION) {
       return true;
     }
-    return status == ABORTED
-        && !diagnostics.contains("lost")
-        && !diagnostics.contains("since it was unused");
+    return status == ABORTED && !diagnostics.contains("lost");
   }
 }

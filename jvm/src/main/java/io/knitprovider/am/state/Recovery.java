@@ -167,6 +167,7 @@ public final class Recovery {
 
   private void adopt(ContainerRecord record) {
     Instance instance = state.instanceOf(record);
+    record.held = true;
     if (record.leaving != null) {
       state.stop(record, record.leaving);
     } else if (instance.state == Instance.State.UNCERTAIN) {
@@ -191,7 +192,7 @@ public final class Recovery {
       for (String id : unheard) {
         ContainerRecord record = state.book.get(id);
         if (record.isActive()) {
-          state.settle(record, ExitVerdict.KILLED_BY_AM, "Not heard of since an earlier attempt.");
+          state.settle(record, ExitVerdict.KILLED_BY_AM, "");
         }
       }
       unheard.clear();
