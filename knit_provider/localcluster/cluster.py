@@ -135,6 +135,7 @@ class LocalCluster:
                 shutil.rmtree(self.directory)
                 self._state = None
                 self._daemons = {}
+        self._mine = False
         self._dismiss_guard()
         return ended
 

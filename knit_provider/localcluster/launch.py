@@ -119,7 +119,11 @@ class Plan:
         Raises:
             NotReady: it does not; the message says what is missing.
         """
-        getattr(self, f"_check_{kind_of(name)}")(name)
+        try:
+            getattr(self, f"_check_{kind_of(name)}")(name)
+        except (KeyError, TypeError, IndexError) as error:
+            # A daemon answers with half an object while its parts are being wired together.
+            raise NotReady(f"answers incompletely ({error!r})") from error
 
     def _check_namenode(self, _: str) -> None:
         state = get_json(

@@ -66,7 +66,9 @@ def _birth(pid: int) -> str | None:
         return None if Path("/proc/self/stat").exists() else _birth_by_clock(pid)
     # The command's name, in brackets, may itself hold spaces and brackets.
     fields = stat[stat.rindex(")") + 2 :].split()
-    return None if fields[0] in "ZX" else f"{boot}:{fields[19]}"
+    # A process whose first thread has ended is no zombie yet while other threads of it go on.
+    gone = fields[0] == "X" or (fields[0] == "Z" and int(fields[17]) <= 1)
+    return None if gone else f"{boot}:{fields[19]}"
 
 
 def _birth_by_clock(pid: int) -> str | None:

@@ -58,8 +58,8 @@ class Startup:
         """
         self._check_ports(names)
         waiting = list(names)
-        for name in self._daemons:
-            self._progress.step(title_of(name), "waiting" if name in waiting else "starting")
+        for name in waiting:
+            self._progress.step(title_of(name), "waiting")
         if "namenode" in waiting:
             self._hdfs_ready = self._plan.layout.formatted.exists()
             if not self._hdfs_ready:
@@ -89,10 +89,7 @@ class Startup:
             try:
                 self._plan.check(name)
             except NotReady as error:
-                self._details[name] = str(error)
-            except (KeyError, TypeError, IndexError) as error:
-                # A daemon answers with half an object while its parts are being wired together.
-                self._details[name] = f"answers incompletely ({error!r})"
+                self._busy(name, str(error))
             else:
                 self._ready.add(name)
                 self._progress.step(title_of(name), "ready", f"{time.monotonic() - self._began:.1f} s")
@@ -100,6 +97,10 @@ class Startup:
             self._make_folders()
         if time.monotonic() - self._began > self._timeout:
             raise self._late(waiting)
+
+    def _busy(self, name: str, detail: str) -> None:
+        self._details[name] = detail
+        self._progress.step(title_of(name), "starting", detail)
 
     def _begin_format(self) -> None:
         # Whatever is there is of a start that was cut short, before any file was stored.

@@ -97,8 +97,6 @@ def _look_at(daemon: Daemon, plan: Plan) -> DaemonStatus:
             plan.check(daemon.name)
         except NotReady as error:
             word, detail = "not ready", str(error)
-        except (KeyError, TypeError, IndexError) as error:
-            word, detail = "not ready", f"answers incompletely ({error!r})"
     return DaemonStatus(
         daemon.name, title_of(daemon.name), daemon.pid, word, detail, str(daemon.log), dict(daemon.addresses)
     )

@@ -73,6 +73,8 @@ def _request(method: str, address: str, path: str, timeout: float) -> Any:
         if answer.status != 200:
             raise NotReady(f"HTTP {answer.status}: {body[:500].decode(errors='replace')}")
         return json.loads(body) if body else None
+    except ConnectionRefusedError as error:
+        raise NotReady("does not listen yet") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise NotReady(str(error)) from error
     finally:

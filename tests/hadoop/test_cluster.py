@@ -172,7 +172,7 @@ def test_mapreduce_runs_and_its_logs_are_aggregated(cluster: LocalCluster) -> No
     """The whole of YARN at once: `hadoop jar`, an AM with the cluster's class path, shuffle, history, aggregation."""
     # Any jar that names no main class of its own does; the job is among the cluster's jars.
     jar = next((cluster.hadoop_home / "share/hadoop/common").glob("hadoop-mapreduce-client-core-*.jar"))
-    job = ("org.apache.hadoop.mapreduce.SleepJob", "-m", "1", "-r", "1", "-mt", "1", "-rt", "1")
+    job = ("org.apache.hadoop.mapreduce.SleepJob", "-m", "1", "-r", "0", "-mt", "1")
     run(cluster, "hadoop", "jar", str(jar), *job)
     jobs = until(lambda: json.load(urlopen(f"http://{cluster.history_web}/ws/v1/history/mapreduce/jobs"))["jobs"])[
         "job"
