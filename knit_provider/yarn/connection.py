@@ -29,6 +29,7 @@ class Connection:
 
     Args:
         conf: the cluster's configuration; says the user too.
+        user: the user to act as, in place of the configuration's.
         hdfs_home: a writable directory in HDFS; default the user's home directory.
         staging: a directory, with its scheme, to stage into in place of ``hdfs_home``.
         bridge: what submits: ``"auto"`` or ``"jvm"``.
@@ -40,6 +41,7 @@ class Connection:
         self,
         conf: HadoopConf,
         *,
+        user: str | None = None,
         hdfs_home: str | None = None,
         staging: str | None = None,
         bridge: str = "auto",
@@ -51,7 +53,7 @@ class Connection:
         if bridge not in BRIDGES:
             raise ConfigurationError(f"bridge={bridge!r} is not one of {', '.join(BRIDGES)}")
         self.conf = conf
-        self.user = conf.user
+        self.user = user or conf.user
         self.hdfs_home = hdfs_home
         self.jar = jar
         self._staging = staging
@@ -63,7 +65,7 @@ class Connection:
         self._bridge: Bridge | None = None
         self._files: Files | None = None
         self._paths: Paths | None = None
-        self.session = Session(conf)
+        self.session = Session(conf, user=self.user)
         self.api = YARNAPI(session=self.session)
 
     @property
@@ -114,6 +116,30 @@ class Connection:
 
                 self._paths = Paths.of(self.files, self.api.rm_identity(), self._staging or self.hdfs_home)
             return self._paths
+
+    def acting_as(self, user: str) -> Connection:
+        """The same cluster as another user, for a spec that names one.
+
+        Raises:
+            ConfigurationError: on a cluster with Kerberos, where nobody becomes somebody else by naming them.
+        """
+        if user == self.user:
+            return self
+        if self.secure:
+            raise ConfigurationError(
+                f"user: {user} is not who we are ({self.user}), and this cluster authenticates with Kerberos; "
+                f"get a ticket for {user}, or leave user out"
+            )
+        return Connection(
+            self.conf,
+            user=user,
+            hdfs_home=self.hdfs_home,
+            staging=self._staging,
+            java_home=self.java_home,
+            hadoop_home=self.hadoop_home,
+            jar=self.jar,
+            files=self._given_files,
+        )
 
     def prestart(self) -> None:
         """Begin to start what submission needs, so that it is up when the checks are done."""

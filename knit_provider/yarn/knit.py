@@ -224,8 +224,9 @@ class Knit:
         wanted = ApplicationSpec.coerce(spec)
         if bound is None:
             bound = wanted.bound if wanted.bound is not None else self._entered
+        connection = self._connection.acting_as(wanted.user or self.user)
         submitted = submit(
-            self._connection,
+            connection,
             wanted,
             app_id=app_id,
             checks=checks,
@@ -234,7 +235,7 @@ class Knit:
             lease_seconds=self.lease_seconds,
             upload_always=self.upload_always,
         )
-        app = Application(self._connection, submitted.app_id, submitted.credentials, am_timeout=self.am_timeout)
+        app = Application(connection, submitted.app_id, submitted.credentials, am_timeout=self.am_timeout)
         self._remember(app)
         if bound:
             app.keep_alive()

@@ -131,6 +131,14 @@ def test_the_second_attempt_runs_nothing_again(knit: Knit, cluster: LocalCluster
             os.unlink(flag)
 
 
+def test_a_spec_may_name_another_user(knit: Knit) -> None:
+    document = spec(w={"script": "echo $HADOOP_USER_NAME"})
+    knit.submit({**document, "user": "bob"})
+    assert knit.status()["user"] == "bob"
+    assert knit.wait_for_completion(90), knit.status()["diagnostics"]
+    assert outputs(knit)["w"] == ["bob"]
+
+
 def test_an_application_outlives_the_resource_manager(knit: Knit, cluster: LocalCluster, marker: str) -> None:
     knit.start(f"sleep 15; echo {marker}")
     eventually(lambda: knit.runtime_status() == "RUNNING")
