@@ -92,6 +92,7 @@ class Knit:
             files=hdfs,
         )
         self._applications: dict[str, Application] = {}
+        self._others: list[Connection] = []
         self._last: str | None = None
         self._entered = False
         # Runs at interpreter exit too. Applications hold this object, so it is not collected under a handle in use.
@@ -225,6 +226,8 @@ class Knit:
         if bound is None:
             bound = wanted.bound if wanted.bound is not None else self._entered
         connection = self._connection.acting_as(wanted.user or self.user)
+        if connection is not self._connection:
+            self._others.append(connection)
         submitted = submit(
             connection,
             wanted,
@@ -401,7 +404,8 @@ class Knit:
         _end_bound(self._applications, os.getpid())
         for app in self._applications.values():
             app.close()
-        self._connection.close()
+        for connection in (self._connection, *self._others):
+            connection.close()
         self._at_exit.detach()
 
     def __enter__(self) -> Knit:
