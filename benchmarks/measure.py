@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import requests
 from psutil import Process
 
 from benchmarks.probe import Probe
@@ -22,6 +24,7 @@ _START_SECONDS = 180.0
 _END_SECONDS = 120.0
 _LOG_SECONDS = 30.0
 _SETTLE_SECONDS = 1.0
+_LIVE_STATES = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 _T = TypeVar("_T")
 
 
@@ -93,6 +96,7 @@ class Bench:
         self._results = results
         self._say = say
         self._count = 0
+        self._apps = f"http://{cluster.rm_web}/ws/v1/cluster/apps"
 
     def warm_up(self, entry: Entry, python: Path) -> None:
         """One start that does not count: caches of the machine, uploads that happen once.
@@ -130,14 +134,13 @@ class Bench:
         results = self._results
         logs = DaemonLogs(self._cluster.daemons["resourcemanager"].log, [d.log for d in self._cluster.nodes])
         probe = Probe(self._folder / name, payload)
-        app_id = ""
         try:
             results.load.append(round(os.getloadavg()[0], 2))
             answer = remote.call(
                 "start", _START_SECONDS, command=probe.command, instances=instances, memory=MEMORY_MIB, name=name
             )
             app_id = answer["app_id"]
-            last = probe.wait_for_starts(instances, _START_SECONDS)[-1]
+            last = probe.wait_for_starts(instances, _START_SECONDS, lambda: self._why_over(app_id))[-1]
             if figure:
                 took = last.time - answer["called"]
                 results.add(key, figure, took)
@@ -168,8 +171,7 @@ class Bench:
                 self._say(f"{remote.entry.title}: logs {fetched['done'] - fetched['began']:.2f} s")
             return True
         except BaseException:
-            if app_id:
-                self._kill(remote, app_id)
+            self._kill_left_over(name)
             raise
         finally:
             probe.open_gate()
@@ -190,11 +192,24 @@ class Bench:
             lines = list(stamped(path.read_text(errors="replace").splitlines()))[:40]
             self._results.am_logs[f"{key} {figure}"] = [f"{moment - called:7.3f} {text}" for moment, text in lines]
 
-    def _kill(self, remote: Remote, app_id: str) -> None:
+    def _why_over(self, app_id: str) -> str:
+        """How an application ended that should run, "" while it runs."""
         try:
-            remote.call("kill", 30, app_id=app_id)
-        except ContestantFailed as error:
-            self._say(f"{remote.entry.title}: {app_id} could not be killed: {error}")
+            app = requests.get(f"{self._apps}/{app_id}", timeout=30).json()["app"]
+        except (requests.RequestException, ValueError, KeyError):
+            return ""
+        return "" if app["state"] in _LIVE_STATES else f"It is {app['state']}: {app['diagnostics']}"
+
+    def _kill_left_over(self, name: str) -> None:
+        """Ends what a start that failed has left in YARN, whether or not its contestant knows of it."""
+        user = {"user.name": getpass.getuser()}
+        try:
+            answer = requests.get(self._apps, params={**user, "states": ",".join(_LIVE_STATES)}, timeout=30).json()
+            for app in (answer["apps"] or {}).get("app", ()):
+                if app["name"] == name:
+                    requests.put(f"{self._apps}/{app['id']}/state", params=user, json={"state": "KILLED"}, timeout=30)
+        except (requests.RequestException, ValueError, KeyError) as error:
+            self._say(f"could not look for what {name} left: {error}")
 
     def _attempt(self, entry: Entry, what: str, action: Callable[[], _T]) -> _T | None:
         try:

@@ -10,10 +10,14 @@ import fcntl
 import os
 import shlex
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.contestants.protocol import PAYLOAD_PREFIX
+
+# Rarely, so that asking takes no part in what is measured.
+_ASK_SECONDS = 15.0
 
 # A lock on the gate is let go of by the kernel if the harness dies, and then the containers end by themselves.
 _SCRIPT = """\
@@ -64,16 +68,27 @@ class Probe:
         """The commands that have ended, the earliest first."""
         return self._stamps("end")
 
-    def wait_for_starts(self, count: int, timeout: float) -> list[Stamp]:
+    def wait_for_starts(self, count: int, timeout: float, obstacle: Callable[[], str]) -> list[Stamp]:
         """The stamps of ``count`` running commands.
 
+        Args:
+            count: how many.
+            timeout: seconds.
+            obstacle: asked now and then why there will be no more; "" to go on.
+
         Raises:
-            TimeoutError: saying how many there were.
+            TimeoutError: saying how many there were, and why.
         """
-        end = time.monotonic() + timeout
+        began = time.monotonic()
+        ask_at = began + _ASK_SECONDS
         while len(found := self.starts()) < count:
-            if time.monotonic() > end:
-                raise TimeoutError(f"{len(found)} of {count} containers ran after {timeout:.0f} s")
+            now = time.monotonic()
+            why = ""
+            if now > ask_at:
+                why = obstacle()
+                ask_at = now + _ASK_SECONDS
+            if why or now - began > timeout:
+                raise TimeoutError(f"{len(found)} of {count} containers ran after {now - began:.0f} s. {why}".strip())
             time.sleep(0.05)
         return found
 

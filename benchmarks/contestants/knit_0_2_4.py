@@ -38,12 +38,9 @@ class OldKnit(Contestant):
         found = self._knits[app_id].logs(shell=True)
         return "\n".join(log["stdout"] for log in found.values())
 
-    def kill(self, app_id: str) -> None:
-        self._knits.pop(app_id).kill()
-
     def close(self) -> None:
-        for app_id in list(self._knits):
-            self.kill(app_id)
+        for knit in self._knits.values():
+            knit.kill()
 
 
 if __name__ == "__main__":

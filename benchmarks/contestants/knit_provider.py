@@ -32,9 +32,6 @@ class KnitProvider(Contestant):
     def logs(self, app_id: str) -> str:
         return "\n".join(str(log.get("stdout", "")) for log in self._knit.logs(app_id=app_id).values())
 
-    def kill(self, app_id: str) -> None:
-        self._knit.kill(app_id)
-
     def close(self) -> None:
         if self._knit is not None:
             self._knit.close()

@@ -20,7 +20,7 @@ _LOG_RETRY_SECONDS = 0.25
 
 
 class Contestant:
-    """A way to run a command on YARN. A subclass says what differs: how to start, wait, read logs and kill."""
+    """A way to run a command on YARN. A subclass says what differs: how to start, wait and read logs."""
 
     # Distributions whose versions are reported.
     distributions: Sequence[str] = ()
@@ -49,10 +49,6 @@ class Contestant:
 
     def logs(self, app_id: str) -> str:
         """The text of all containers' logs of an application that has ended."""
-        raise NotImplementedError
-
-    def kill(self, app_id: str) -> None:
-        """Kills an application."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -120,9 +116,6 @@ def _do(contestant: Contestant, action: str, request: Mapping[str, Any]) -> dict
         return {"known": known, "succeeded": succeeded}
     if action == "logs":
         return _logs(contestant, **request)
-    if action == "kill":
-        contestant.kill(request["app_id"])
-        return {}
     raise ValueError(f"unknown action {action!r}")
 
 

@@ -56,9 +56,6 @@ class RestFloor(Contestant):
         command = ["yarn", "logs", "-applicationId", app_id, "-log_files", "stdout"]
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
 
-    def kill(self, app_id: str) -> None:
-        self._call("PUT", f"/{app_id}/state", {"state": "KILLED"})
-
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         request = urllib.request.Request(
             f"{self._apps}{path}?user.name={getpass.getuser()}",

@@ -33,9 +33,6 @@ class Skein(Contestant):
     def logs(self, app_id: str) -> str:
         return "\n".join(self._client.application_logs(app_id).values())
 
-    def kill(self, app_id: str) -> None:
-        self._client.kill_application(app_id)
-
     def close(self) -> None:
         if self._client is not None:
             self._client.close()
