@@ -66,7 +66,7 @@ class Application:
         self._connection = connection
         self._credentials = credentials
         self._control: ControlClient | None = None
-        self._lease_control: ControlClient | None = None
+        self._quick_control: ControlClient | None = None
         self._keeper: LeaseKeeper | None = None
         self._lock = threading.RLock()
         self._tidied = False
@@ -318,8 +318,19 @@ class Application:
         """The channel to the ApplicationMaster; opened on first use."""
         with self._lock:
             if self._control is None:
-                self._control = ControlClient(self.id, self._get_credentials(), self._locate)
+                self._control = ControlClient(
+                    self.id, self._get_credentials(), self._locate, restart_seconds=min(20.0, self.am_timeout)
+                )
             return self._control
+
+    def quick_control(self) -> ControlClient:
+        """A channel that does not wait for an ApplicationMaster that is not up: for what can do without its answer."""
+        with self._lock:
+            if self._quick_control is None:
+                self._quick_control = ControlClient(
+                    self.id, self._get_credentials(), lambda: self._locate(timeout=0), timeout=5, restart_seconds=0
+                )
+            return self._quick_control
 
     # -- bound life ---------------------------------------------------------------------------------------------
 
@@ -347,10 +358,10 @@ class Application:
         with self._lock:
             if self._keeper is not None:
                 self._keeper.stop()
-            for control in (self._control, self._lease_control):
+            for control in (self._control, self._quick_control):
                 if control is not None:
                     control.close()
-            self._control = self._lease_control = None
+            self._control = self._quick_control = None
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -421,10 +432,7 @@ class Application:
                 )
 
     def _renew(self) -> None:
-        # A channel of its own, since a renewal must not wait for an ApplicationMaster that is not up.
-        if self._lease_control is None:
-            self._lease_control = ControlClient(self.id, self._get_credentials(), lambda: self._locate(timeout=0))
-        self._lease_control.renew_lease()
+        self.quick_control().renew_lease()
 
     def _touch_lease(self) -> None:
         self._connection.files.touch(self._connection.paths.staging(self.id) + "/lease")

@@ -102,7 +102,7 @@ def test_a_master_script_ends_it(knit: Knit, marker: str) -> None:
 
 
 def test_a_memory_hog_is_named(knit: Knit) -> None:
-    hog = "x = bytearray(400 << 20)\nimport time; time.sleep(60)"
+    hog = "x = b'x' * (400 << 20)\nimport time; time.sleep(60)"
     knit.start(["python3", "-c", hog], memory=128)
     with pytest.raises(ApplicationFailed, match=r"(?i)memory"):
         knit.application().wait(120)

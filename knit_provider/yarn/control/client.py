@@ -18,6 +18,7 @@ from typing import Any
 import urllib3
 
 from knit_provider.yarn.errors import ApplicationMasterUnreachable, KnitError, PermissionDenied
+from knit_provider.yarn.waiting import Backoff
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -72,6 +73,8 @@ class ControlClient:
         locate: returns ``(host, port)`` of the ApplicationMaster that runs now, waiting for it where that is called
             for. Called on first use and again after a failed connection.
         timeout: seconds for one request (default 10).
+        restart_seconds: how long a port that refuses is waited for, since a later attempt may be on its way
+            (default 20).
     """
 
     def __init__(
@@ -81,7 +84,9 @@ class ControlClient:
         locate: Callable[[], tuple[str, int]],
         *,
         timeout: float = 10.0,
+        restart_seconds: float = 20.0,
     ) -> None:
+        self._restart_seconds = restart_seconds
         self.app_id = app_id
         self._credentials = credentials
         self._locate = locate
@@ -178,19 +183,30 @@ class ControlClient:
     ) -> dict[str, Any]:
         try:
             return self._send(self._connect(), method, path, body)
-        except _NoConnection:
-            # Nothing reached the ApplicationMaster: a later attempt may sit elsewhere.
-            return self._last_try(method, path, body)
+        except _NoConnection as e:
+            # Nothing reached the ApplicationMaster, so saying it again is safe.
+            return self._find_again(method, path, body, e)
         except urllib3.exceptions.HTTPError as e:
             if repeat:
-                return self._last_try(method, path, body)
+                return self._find_again(method, path, body, e)
             raise self._unreachable(e) from e
 
-    def _last_try(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
-        try:
-            return self._send(self._connect(again=True), method, path, body)
-        except urllib3.exceptions.HTTPError as e:
-            raise self._unreachable(e) from e
+    def _find_again(
+        self, method: str, path: str, body: Mapping[str, Any] | None, cause: urllib3.exceptions.HTTPError
+    ) -> dict[str, Any]:
+        """Try the address that the ResourceManager has now.
+
+        A port that refuses belongs to an ApplicationMaster that has died: the ResourceManager takes a moment to notice,
+        and a later attempt has another port. One that lets nothing through is tried once more only.
+        """
+        backoff = Backoff.for_waiting(self._restart_seconds, shortest=0.2, longest=1.0)
+        while True:
+            try:
+                return self._send(self._connect(again=True), method, path, body)
+            except urllib3.exceptions.HTTPError as e:
+                refused = isinstance(e, _NoConnection) and e.refused
+                if not refused or not backoff.sleep():
+                    raise self._unreachable(e) from cause
 
     def _send(
         self, pool: urllib3.HTTPSConnectionPool, method: str, path: str, body: Mapping[str, Any] | None
@@ -202,8 +218,10 @@ class ControlClient:
             headers["Content-Type"] = "application/json"
         try:
             answer = pool.request(method, path, body=payload, headers=headers, preload_content=False)
-        except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as e:
-            raise _NoConnection(str(e)) from e
+        except urllib3.exceptions.ConnectTimeoutError as e:
+            raise _NoConnection(str(e), refused=False) from e
+        except urllib3.exceptions.NewConnectionError as e:
+            raise _NoConnection(str(e), refused=True) from e
         except urllib3.exceptions.SSLError as e:
             raise ApplicationMasterUnreachable(
                 f"what answers at {pool.host}:{pool.port} is not the ApplicationMaster of {self.app_id}: "
@@ -247,7 +265,11 @@ class ControlClient:
 
 
 class _NoConnection(urllib3.exceptions.HTTPError):
-    """The request never left."""
+    """The request never left; ``refused`` says whether the port answered with a no."""
+
+    def __init__(self, message: str, *, refused: bool) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 def _short(e: BaseException) -> str:

@@ -93,7 +93,7 @@ def _from_application_master(app: Application, report: ApplicationReport) -> lis
     if report.state != "RUNNING" or not report.am_port:
         return []
     try:
-        return [_of(c) for c in app.containers()]
+        return [_of(c) for c in app.quick_control().containers()]
     except KnitError as e:
         log.debug("containers of %s: %s", app.id, e)
         return []
