@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from knit_provider.yarn.rest.answers import Answer
+from knit_provider.yarn.rest.transport import is_loopback
 
 _STANDBY_WORDS = re.compile(rb"standby RM|no active RM|not find any active RM|is in standby state", re.IGNORECASE)
 
@@ -37,18 +38,18 @@ class ResourceManagers:
 
     def configured(self, location: str | None) -> str | None:
         """The configured base URL that a ``Location`` points into; None for any other place."""
-        if not location:
-            return None
-        try:
-            wanted = urlsplit(location)
-            here = (wanted.scheme, wanted.hostname, wanted.port)
-        except ValueError:
-            return None
-        for address in self.addresses:
-            known = urlsplit(address)
-            if (known.scheme, known.hostname, known.port) == here:
-                return address
+        wanted = _place(location or "")
+        return next((address for address in self.addresses if wanted and _place(address) == wanted), None)
+
+
+def _place(url: str) -> tuple[str, str, int | None] | None:
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError:
         return None
+    # Daemons on one machine name each other "localhost", whatever address they are configured with.
+    return (parts.scheme, "localhost" if is_loopback(host) else host, port) if host else None
 
 
 def is_redirect(answer: Answer) -> bool:

@@ -31,7 +31,7 @@ _TRIES = 3
 _REPEATABLE = ("GET", "HEAD", "PUT", "DELETE")
 _WS = "/ws/v1/"
 # A standby answers these itself, so who answers them need not be the active one.
-_LOCAL = ("cluster", "cluster/info", "/conf")
+_LOCAL = ("cluster/info", "/conf")
 _SUFFIX = re.compile(r"(/ws)?/v1/?$")
 
 

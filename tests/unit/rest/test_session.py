@@ -345,6 +345,13 @@ class TestHighAvailability:
             session_of(standby.address, password="canary").get_json("cluster/metrics")
         assert stranger.requests == []
 
+    def test_names_of_this_machine_are_one_host(self, pair):
+        standby, active, session = pair
+        by_name = active.url.replace("127.0.0.1", "LocalHost")
+        standby.answer = lambda h: send(h, 307, STANDBY_TEXT, Location=f"{by_name}{h.path}")
+        assert session.get_json("cluster/metrics")
+        assert session.active_address == active.url
+
     def test_a_redirect_to_a_login_page_is_not_followed(self, daemons, session_of):
         gateway, stranger = daemons
         gateway.answer = lambda h: send(h, 302, b"", Location=f"{stranger.url}/login?originalUrl=x")
