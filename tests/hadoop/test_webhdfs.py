@@ -306,17 +306,12 @@ def test_webhdfs_is_chosen_where_it_answers_and_starts_no_jvm(conf):
     assert chosen.serving("/x") == "webhdfs"
 
 
-def test_another_filesystem_and_a_silent_webhdfs_go_through_the_gateway(conf):
+def test_another_filesystem_and_a_silent_webhdfs_go_through_the_gateway(cluster, conf):
     gateway = web(conf)
     chosen = ChosenFiles(conf, USER, lambda: gateway)
     assert chosen.serving("file:///tmp") == "gateway"
     assert chosen.serving("s3a://bucket/x") == "gateway"
-    closed = HadoopConf.load(
-        hadoop_conf_dir=conf.files[0].rpartition("/")[0]
-        if isinstance(conf.files[0], str)
-        else str(conf.files[0].parent),
-        pars={"dfs.namenode.http-address": "127.0.0.1:1"},
-    )
-    chosen = ChosenFiles(closed, USER, lambda: gateway)
+    silent = HadoopConf.load(hadoop_conf_dir=str(cluster.conf_dir), pars={"dfs.namenode.http-address": "127.0.0.1:1"})
+    chosen = ChosenFiles(silent, USER, lambda: gateway)
     assert chosen.serving("/") == "gateway"
     assert chosen.uri_home() == gateway.uri_home()

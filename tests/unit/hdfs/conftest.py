@@ -73,6 +73,7 @@ class MemoryFiles:
         for name, content in files.items():
             if f"{directory}/{name}" in self.nodes and not overwrite:
                 raise RemoteFileExists(f"{directory}/{name}")
+            self.calls.append(("write", name))
             result[name] = self._put(f"{directory}/{name}", content, "600")
         return result
 

@@ -123,7 +123,8 @@ def test_a_filesystem_without_modes_is_given_no_secret(object_store, caplog):
     staged = write_staging(object_store, base, APP, {"spec.json": b"{}"}, {"control.json": b"s"})
     assert set(staged.files) == {"spec.json"}
     assert "keeps no file modes" in staged.refusal
-    assert not [path for path in object_store.nodes if "control.json" in path or "probe" in path]
+    assert ("write", "control.json") not in object_store.calls
+    assert not [path for path in object_store.nodes if "probe" in path]
     assert APP in caplog.text
 
 
