@@ -16,6 +16,10 @@ class AirflowAPIError(RuntimeError):
     """Airflow did not answer, or answered with an error."""
 
 
+class NoAnswer(AirflowAPIError):
+    """Airflow did not answer in time, or not at all."""
+
+
 class AirflowAPI:
     """Talks to an API server whose simple auth manager lets everybody be admin."""
 
@@ -81,14 +85,17 @@ class AirflowAPI:
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """One XCom's value."""
-        path = f"{self._run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}?deserialize=true"
+        path = f"{self._run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
         return self._call("GET", path)["value"]
 
     def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 300) -> str:
         """Wait until a run has ended and return its state."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
-            state = self.run_state(dag_id, run_id)
+            try:
+                state = self.run_state(dag_id, run_id)
+            except NoAnswer:
+                continue  # a busy machine
             if state in ENDED:
                 return state
             time.sleep(0.5)
@@ -109,7 +116,7 @@ class AirflowAPI:
                 self._session.headers["Authorization"] = f"Bearer {token}"
             answer = self._session.request(method, self.url + path, json=body, timeout=TIMEOUT)
         except (requests.RequestException, KeyError, ValueError) as e:
-            raise AirflowAPIError(f"{method} {path}: {e}") from e
+            raise NoAnswer(f"{method} {path}: {e}") from e
         if not answer.ok:
             raise AirflowAPIError(f"{method} {path} answered {answer.status_code}: {answer.text[:2000]}")
         found: dict[str, Any] = answer.json() if answer.content else {}

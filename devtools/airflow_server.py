@@ -21,7 +21,7 @@ from pathlib import Path
 from devtools.airflow_api import AirflowAPI, AirflowAPIError
 from devtools.airflow_family import Guard, end_family
 
-START_SECONDS = 180.0
+START_SECONDS = 300.0
 STOP_SECONDS = 20.0
 
 

@@ -57,7 +57,7 @@ def word_count() -> None:
     )
 
     @task
-    def merge(app_id: str, params: dict[str, Any] | None = None) -> list[tuple[str, int]]:
+    def merge(app_id: str, params: dict[str, Any] | None = None) -> list[list[Any]]:
         assert params is not None  # Airflow passes it
         files = KnitHook().files
         total: Counter[str] = Counter()
@@ -73,7 +73,7 @@ def word_count() -> None:
                 differences = (total - expected) + (expected - total)
                 raise ValueError(f"the counts differ from {params['expected']}: {differences.most_common(5)}")
             print(f"Every count is what {params['expected']} says")
-        return top
+        return [[word, number] for word, number in top]
 
     merge(count.output)
 

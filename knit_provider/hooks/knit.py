@@ -78,17 +78,18 @@ class KnitHook(BaseHook):
         """
         return self.get_conn().application(app_id).report()
 
-    def kill(self, app_id: str, timeout: float = 10.0) -> bool:
+    def kill(self, app_id: str, timeout: float = 10.0, diagnostics: str | None = None) -> bool:
         """Kill an application by REST.
 
         Args:
             app_id: YARN application id.
             timeout: seconds to wait for its end (default 10).
+            diagnostics: the reason, which YARN shows beside the application.
 
         Returns:
             True only if it ended in state KILLED.
         """
-        return bool(self.get_conn().yarn_api.kill(app_id, timeout=timeout))
+        return bool(self.get_conn().yarn_api.kill(app_id, timeout=timeout, diagnostics=diagnostics))
 
     def tracking_url(self, app_id: str) -> str:
         """The ResourceManager's page about an application, which exists from its submission on."""

@@ -325,7 +325,7 @@ class KnitStartOperator(BaseOperator):
             return
         began = time.monotonic()
         try:
-            killed = conn.yarn_api.kill(app_id, timeout=KILL_SECONDS)
+            killed = conn.yarn_api.kill(app_id, timeout=KILL_SECONDS, diagnostics="Airflow stopped the task")
         except KnitError as e:
             self.log.log(logging.WARNING, "%s could not be killed: %s", app_id, e)
         else:

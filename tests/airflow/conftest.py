@@ -17,12 +17,13 @@ os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="knit-test-airflow
 pytest.importorskip("airflow.sdk")
 
 from devtools.airflow_server import AirflowServer
+from devtools.yarn_connection import USER
 from devtools.yarn_connection import yarn_connection as described
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
 
 ROOT = Path(__file__).resolve().parents[2]
-USER = "alice"
+ALIVE = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -60,15 +61,18 @@ def knit(cluster: LocalCluster) -> Iterator[Knit]:
 
 
 @pytest.fixture
-def applications(knit: Knit) -> Callable[..., list[dict[str, Any]]]:
-    """Applications by name, of all states or of some; what is left at the test's end is killed, and that fails it."""
+def applications(knit: Knit) -> Iterator[Callable[..., list[dict[str, Any]]]]:
+    """Applications by name, of all states or of some; what a failed test leaves of them is killed."""
     names = set()
 
     def find(name: str, *states: str) -> list[dict[str, Any]]:
         names.add(name)
-        return [a for a in knit.yarn_api.apps if a["name"] == name and (not states or a["state"] in states)]
+        return [a for a in knit.yarn_api.find(states=states or None) if a["name"] == name]
 
-    return find
+    yield find
+    for app in knit.yarn_api.find(states=ALIVE):
+        if app["name"] in names:
+            knit.kill(app["id"])
 
 
 @pytest.fixture

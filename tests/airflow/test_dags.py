@@ -14,11 +14,10 @@ import pytest
 
 from devtools.airflow_server import AirflowServer
 from knit_provider import Knit
-from tests.airflow.conftest import USER, until
+from tests.airflow.conftest import ALIVE, USER, until
 
 Trigger = Callable[..., str]
 Applications = Callable[..., list[dict[str, Any]]]
-ALIVE = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 
 
 @pytest.fixture
@@ -95,7 +94,7 @@ def test_a_task_that_times_out_ends_its_application(
     assert airflow.api.wait_for_run("times_out", run_id) == "failed"
     name = f"times_out-{run_id}"
     until(lambda: not applications(name, *ALIVE), seconds=15)
-    assert {a["state"] for a in applications(name)} <= {"KILLED"}
+    assert [a["state"] for a in applications(name)] == ["KILLED"], airflow.api.log("times_out", run_id, "job")
 
 
 def test_a_worker_that_dies_does_not_start_a_second_application(
@@ -110,7 +109,9 @@ def test_a_worker_that_dies_does_not_start_a_second_application(
 
     def second_try_attached() -> bool:
         task = airflow.api.task("waits", run_id, "job")
-        return task["state"] == "running" and "of an earlier try" in airflow.api.log("waits", run_id, "job", 2)
+        if (task["state"], task["try_number"]) != ("running", 2):
+            return False
+        return "of an earlier try" in airflow.api.log("waits", run_id, "job", 2)
 
     until(second_try_attached, seconds=90)
     gate.touch()

@@ -80,7 +80,7 @@ class FakeApplication:
 class FakeKnit:
     def __init__(self, cluster: FakeCluster) -> None:
         self.cluster = cluster
-        self.yarn_api = SimpleNamespace(kill=lambda app_id, timeout: cluster.kill(app_id))
+        self.yarn_api = SimpleNamespace(kill=lambda app_id, timeout, diagnostics: cluster.kill(app_id))
         self.connection = SimpleNamespace(session=SimpleNamespace(addresses=["http://rm:8088"]))
 
     def __enter__(self) -> FakeKnit:
