@@ -31,7 +31,7 @@ class LocalResource:
     """A file or archive that the NodeManager puts into a container's folder.
 
     Attributes:
-        uri: full URI of the file.
+        uri: full URI of the file, with a URI's escapes (``%20``), which the Files port's paths do not have.
         size: its exact length in bytes.
         timestamp: its exact modification time in milliseconds; YARN refuses a file that changed since.
         type: ``"FILE"``, or ``"ARCHIVE"`` to have it unpacked.

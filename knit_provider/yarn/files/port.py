@@ -1,6 +1,7 @@
 """The Files port: what the core asks of a Hadoop filesystem, whoever answers.
 
-Paths are absolute (``/user/alice/x``, in the default filesystem) or full URIs (``hdfs://other:8020/x``, ``s3a://…``).
+Paths are absolute (``/user/alice/x``, in the default filesystem) or have a scheme (``hdfs://other:8020/x``, ``s3a://…``),
+and are taken literally, as Hadoop's shell takes them: ``%20`` is three characters.
 Every method has a deadline, and raises the errors of :mod:`knit_provider.yarn.errors`: ``PermissionDenied`` where the
 filesystem says no, ``ClusterUnavailable`` where it cannot be reached, ``ConfigurationError`` where the input is at
 fault (a quota is exceeded, a local file is missing or changed while it was read), and the two classes below.
@@ -31,7 +32,7 @@ class FileStatus:
     """What the filesystem knows of one path.
 
     Attributes:
-        path: full URI.
+        path: with scheme and authority, written as Hadoop writes paths: without the escapes of a URI.
         type: ``"FILE"`` or ``"DIRECTORY"``.
         length: bytes; 0 for a folder.
         modified_ms: milliseconds since the epoch, exactly as YARN compares them for a local resource.

@@ -37,10 +37,10 @@ class ClassArchive:
     def of(cls, java: Java, jars: Iterable[Path], environ: Mapping[str, str]) -> ClassArchive | None:
         """The archive for this Java and class path; ``None`` where there is no safe place for one."""
         with contextlib.suppress(OSError):
-            folder = _private_folder(environ)
+            folder = private_folder(environ)
             if folder is None:
                 return None
-            path = folder / f"{_key(java, jars)}.jsa"
+            path = folder / f"{key_of(java, jars)}.jsa"
             if path.exists():
                 with contextlib.suppress(OSError):
                     os.utime(path)
@@ -61,9 +61,10 @@ def forget(launch_flags: Iterable[str]) -> bool:
     return False
 
 
-def _private_folder(environ: Mapping[str, str]) -> Path | None:
+def private_folder(environ: Mapping[str, str], name: str = "gateway") -> Path | None:
+    """A folder in the user's cache that nobody else can write to; ``None`` where there is no such place."""
     base = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME") or Path.home()) / ".cache")
-    folder = Path(base) / "knit-provider" / "gateway"
+    folder = Path(base) / "knit-provider" / name
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.stat()
     # Who can write an archive decides what runs in the JVM.
@@ -71,7 +72,8 @@ def _private_folder(environ: Mapping[str, str]) -> Path | None:
     return folder if safe else None
 
 
-def _key(java: Java, jars: Iterable[Path]) -> str:
+def key_of(java: Java, jars: Iterable[Path]) -> str:
+    """A name for what an archive fits: this Java and these jars as they are."""
     digest = hashlib.sha256(f"{java.home}\n{java.version}\n".encode())
     digest.update(str(java.executable.stat().st_mtime_ns).encode())
     for jar in jars:

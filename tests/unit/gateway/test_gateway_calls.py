@@ -225,7 +225,7 @@ class TestLocalFilesystem:
         target = tmp_path / "cache" / digest / "source"
         status = files.put(source, str(target), digest)
         assert target.read_bytes() == source.read_bytes()
-        assert (status.length, status.permission, status.path) == (300_000, "600", f"file://{target}")
+        assert (status.length, status.permission, status.path) == (300_000, "600", f"file:{target}")
         assert target.parent.stat().st_mode & 0o777 == 0o700
         assert files.put(source, str(target), digest) == status
         assert [path.name for path in target.parent.parent.iterdir() if path.name.startswith(".tmp")] == []

@@ -33,7 +33,10 @@ public final class Errors {
   public static final String INVALID_INPUT = "InvalidInput";
   public static final String INTERNAL = "Internal";
 
-  private static final Pattern STACK_FRAME = Pattern.compile("\\s*at [\\w.$/<>@]+\\(.*\\)\\s*");
+  private static final Pattern STACK_FRAME =
+      Pattern.compile("\\s*at [\\w.$/<>@]+\\(.*\\)\\s*|\\s*\\.\\.\\. \\d+ more");
+  private static final Pattern EXCEPTION_NAME =
+      Pattern.compile("^(?:[\\w$]+\\.)+\\w*(?:Exception|Error): ");
 
   private Errors() {}
 
@@ -122,11 +125,15 @@ public final class Errors {
     }
     StringBuilder words = new StringBuilder();
     for (String line : text.split("\n")) {
+      if (line.startsWith("Caused by: ")) {
+        // What follows repeats the first line, wrapped.
+        break;
+      }
       if (!STACK_FRAME.matcher(line).matches() && !line.trim().isEmpty()) {
         words.append(words.length() == 0 ? "" : "\n").append(line);
       }
     }
-    return words.toString();
+    return EXCEPTION_NAME.matcher(words).replaceFirst("");
   }
 
   /** What was at the bottom of a failed connection, in a few words. */

@@ -103,8 +103,8 @@ final class AggregatedLogs {
         factory.getConfiguredLogAggregationFileControllerList()) {
       try {
         Path folder = controller.getRemoteAppLogDir(request.getAppId(), request.getAppOwner());
-        places.append(places.length() == 0 ? "" : ", ").append(folder);
         FileSystem filesystem = call.hadoop.filesystem(folder);
+        places.append(places.length() == 0 ? "" : ", ").append(filesystem.makeQualified(folder));
         filesystem.listStatusIterator(folder).hasNext();
       } catch (FileNotFoundException e) {
         // As expected.

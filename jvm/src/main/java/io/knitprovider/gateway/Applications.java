@@ -8,6 +8,7 @@ import org.apache.hadoop.yarn.api.protocolrecords.GetApplicationReportRequest;
 import org.apache.hadoop.yarn.api.protocolrecords.GetNewApplicationRequest;
 import org.apache.hadoop.yarn.api.protocolrecords.GetNewApplicationResponse;
 import org.apache.hadoop.yarn.api.protocolrecords.KillApplicationRequest;
+import org.apache.hadoop.yarn.api.records.ApplicationAttemptId;
 import org.apache.hadoop.yarn.api.records.ApplicationId;
 import org.apache.hadoop.yarn.api.records.ApplicationReport;
 import org.json.JSONArray;
@@ -47,6 +48,15 @@ final class Applications {
         .getApplicationReport();
   }
 
+  /**
+   * The number of the current attempt; 0 while there is none, for which YARN has two ways of saying
+   * it.
+   */
+  static int attempt(ApplicationReport report) {
+    ApplicationAttemptId attempt = report.getCurrentApplicationAttemptId();
+    return attempt == null ? 0 : Math.max(0, attempt.getAttemptId());
+  }
+
   static Object report(Call call) throws Exception {
     ApplicationReport report =
         fetch(call.hadoop.resourceManager(), id(call.string("application_id")));
@@ -66,11 +76,7 @@ final class Applications {
         .put("tracking_url", Json.orNull(report.getTrackingUrl()))
         .put("host", Json.orNull(report.getHost()))
         .put("rpc_port", report.getRpcPort())
-        .put(
-            "attempt",
-            report.getCurrentApplicationAttemptId() == null
-                ? JSONObject.NULL
-                : report.getCurrentApplicationAttemptId().getAttemptId());
+        .put("attempt", attempt(report));
   }
 
   static Object kill(Call call) throws Exception {

@@ -41,7 +41,7 @@ final class FileSystems {
   }
 
   static Object home(Call call) throws IOException {
-    return FileSystem.get(call.hadoop.conf).getHomeDirectory().toUri().toString();
+    return FileSystem.get(call.hadoop.conf).getHomeDirectory().toString();
   }
 
   static Object status(Call call) throws IOException {
@@ -199,6 +199,11 @@ final class FileSystems {
       }
     } catch (FileAlreadyExistsException e) {
       throw new FileAlreadyExistsException(to + " exists already");
+    } catch (FileNotFoundException e) {
+      throw e;
+    } catch (IOException e) {
+      // A file onto a folder has no exception class of its own.
+      throw filesystem.exists(to) ? new FileAlreadyExistsException(to + " exists already") : e;
     }
   }
 
@@ -213,7 +218,9 @@ final class FileSystems {
 
   static JSONObject describe(FileStatus status) {
     return new JSONObject()
-        .put("path", status.getPath().toUri().toString())
+        // As Hadoop writes paths: without the escapes of a URI, so that it can be handed back as it
+        // is.
+        .put("path", status.getPath().toString())
         .put("type", status.isDirectory() ? "DIRECTORY" : "FILE")
         .put("length", status.isDirectory() ? 0 : status.getLen())
         .put("modified_ms", status.getModificationTime())

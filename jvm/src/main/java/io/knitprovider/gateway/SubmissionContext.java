@@ -48,13 +48,8 @@ final class SubmissionContext {
     context.setMaxAppAttempts(Json.between(json, "max_attempts", 1, 1, Integer.MAX_VALUE));
     context.setKeepContainersAcrossApplicationAttempts(Json.bool(json, "keep_containers", true));
     context.setCancelTokensWhenComplete(true);
-    try {
-      // YARN checks these two itself, and says what it allows.
-      context.setApplicationType(Json.string(json, "type", "knit"));
-      context.setApplicationTags(new HashSet<>(Json.strings(json, "tags")));
-    } catch (IllegalArgumentException e) {
-      throw new InvalidInput("tags or type: " + e.getMessage(), e);
-    }
+    context.setApplicationType(Json.string(json, "type", "knit"));
+    context.setApplicationTags(new HashSet<>(Json.strings(json, "tags")));
     if (Json.has(json, "priority")) {
       context.setPriority(
           Priority.newInstance(
@@ -113,17 +108,10 @@ final class SubmissionContext {
     }
     for (String link : json.keySet()) {
       JSONObject one = Json.object(json, link);
-      URI uri;
-      try {
-        uri = new URI(Json.string(one, "uri"));
-      } catch (URISyntaxException e) {
-        throw new InvalidInput(
-            "the uri of the local resource " + link + " is not one: " + e.getMessage(), e);
-      }
       result.put(
           link,
           LocalResource.newInstance(
-              URL.fromURI(uri),
+              URL.fromURI(uri(link, Json.string(one, "uri"))),
               choice(LocalResourceType.class, link, Json.string(one, "type", "FILE")),
               choice(
                   LocalResourceVisibility.class, link, Json.string(one, "visibility", "PRIVATE")),
@@ -131,6 +119,15 @@ final class SubmissionContext {
               Json.integer(one, "timestamp")));
     }
     return result;
+  }
+
+  private static URI uri(String link, String text) {
+    try {
+      return new URI(text);
+    } catch (URISyntaxException e) {
+      throw new InvalidInput(
+          "the uri of the local resource " + link + " is not one: " + e.getMessage(), e);
+    }
   }
 
   private static <E extends Enum<E>> E choice(Class<E> type, String link, String value) {

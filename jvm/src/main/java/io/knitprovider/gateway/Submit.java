@@ -76,7 +76,7 @@ final class Submit {
       }
       YarnApplicationState state = report.getYarnApplicationState();
       boolean ended = state == YarnApplicationState.FAILED || state == YarnApplicationState.KILLED;
-      if (ended && report.getCurrentApplicationAttemptId() == null) {
+      if (ended && Applications.attempt(report) == 0) {
         throw new SubmissionRejected(words(report));
       }
       if (ended

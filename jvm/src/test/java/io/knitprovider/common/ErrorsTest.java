@@ -90,6 +90,14 @@ class ErrorsTest {
   }
 
   @Test
+  void aServersStackTraceIsCutToItsFirstLine() {
+    String text =
+        "java.lang.IllegalArgumentException: Tag x is too long\n\tat a.B.c(B.java:1)\n\tat a.B.main(B.java:2)\n"
+            + "Caused by: java.lang.IllegalArgumentException: Tag x is too long\n\tat a.B.d(B.java:3)\n\t... 16 more\n";
+    assertEquals("Tag x is too long", Errors.message(new IOException(text)));
+  }
+
+  @Test
   void anErrorWithoutWordsIsCalledByItsName() {
     assertEquals("NullPointerException", Errors.message(new NullPointerException()));
     assertEquals(
