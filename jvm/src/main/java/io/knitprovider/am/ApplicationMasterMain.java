@@ -1,5 +1,10 @@
 package io.knitprovider.am;
 
+import io.knitprovider.am.cluster.ConfFolder;
+import java.io.IOException;
+import java.util.Map;
+import org.apache.hadoop.yarn.exceptions.YarnException;
+
 /** Where the launcher enters. */
 public final class ApplicationMasterMain {
 
@@ -7,14 +12,26 @@ public final class ApplicationMasterMain {
 
   public static void main(String[] args) {
     try {
-      ApplicationMaster master = new ApplicationMaster(AmEnvironment.read(System.getenv()));
-      Thread.setDefaultUncaughtExceptionHandler((thread, error) -> master.crashed(error));
-      exit(master.run());
+      ConfFolder.use(System.getProperty("knit.conf.dir"));
+      exit(run(System.getenv()));
     } catch (Throwable error) {
       Log.error("the ApplicationMaster cannot go on", error);
       explain(error);
       exit(1);
     }
+  }
+
+  /**
+   * Runs an attempt to its end.
+   *
+   * @param environment the process's
+   * @return the exit code
+   */
+  public static int run(Map<String, String> environment)
+      throws IOException, YarnException, InterruptedException {
+    ApplicationMaster master = new ApplicationMaster(AmEnvironment.read(environment));
+    Thread.setDefaultUncaughtExceptionHandler((thread, error) -> master.crashed(error));
+    return master.run();
   }
 
   /** Hadoop before 3.4 calls what Java 24 has removed; its own words for it help nobody. */

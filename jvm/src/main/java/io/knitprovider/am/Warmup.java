@@ -1,8 +1,8 @@
 package io.knitprovider.am;
 
 /**
- * Loads HDFS's larger classes while we wait for the ResourceManager. It opens nothing: it only makes
- * the opening quicker, which the first launch has to wait for.
+ * Loads HDFS's larger classes while we wait for the ResourceManager. It opens nothing: it only
+ * makes the opening quicker, which the first launch has to wait for.
  */
 final class Warmup {
 
