@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -26,10 +27,15 @@ _HERE = Path(__file__).parent
 # The container count, the log size and the repetitions of --quick.
 _QUICK = Plan(many=10, repeats=1, payload=1024 * 1024, cold_many=False)
 
+# Hadoop's own default. The embedded cluster is quicker to give an AM up than a slow one may need on a busy machine.
+_OVERRIDES = {"yarn.am.liveness-monitor.expiry-interval-ms": "600000"}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, prints the tables and writes them down."""
     options = _options(arguments)
+    # Ends like Ctrl-C does: with the cluster down and the scratch folder gone.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     plan = _QUICK if options.quick else Plan(many=options.containers, repeats=options.repeats)
     rounds = options.rounds or (1 if options.quick else 5)
     entries = [entry for entry in ENTRIES if not options.only or entry.key in options.only]
@@ -38,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="knit-bench-") as scratch:
         folder = Path(scratch)
         directory = options.cluster or folder / "cluster"
-        with LocalCluster(directory, nodes=None if options.cluster else options.nodes) as cluster:
+        own: dict[str, Any] = {} if options.cluster else {"nodes": options.nodes, "overrides": _OVERRIDES}
+        with LocalCluster(directory, **own) as cluster:
             _say(f"Hadoop {cluster.hadoop_version} is up, {len(cluster.nodes)} NodeManager(s)")
             bench = Bench(cluster, _environment(cluster), folder, plan, results, _say)
             _measure(bench, ready, rounds, results)
