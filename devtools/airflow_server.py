@@ -217,6 +217,11 @@ class AirflowServer:
             "database.sql_alchemy_conn": f"sqlite:///{self.home / 'airflow.db'}",
             "logging.base_log_folder": str(self.logs / "tasks"),
             "scheduler.scheduler_heartbeat_sec": "1",
+            # Two cores that also carry a Hadoop are not always prompt.
+            "core.dagbag_import_timeout": "180",
+            "dag_processor.dag_file_processor_timeout": "240",
+            "workers.execution_api_timeout": "60",
+            "workers.max_failed_heartbeats": "10",
             "usage_data_collection.enabled": "False",
             **settings,
         }

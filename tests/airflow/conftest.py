@@ -40,17 +40,18 @@ def yarn_connection(cluster: LocalCluster) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def airflow(cluster: LocalCluster, yarn_connection: dict[str, Any]) -> Iterator[AirflowServer]:
-    """A running Airflow with the example DAGs and those of the tests."""
-    with tempfile.TemporaryDirectory(prefix="knit-test-airflow-") as folder:
-        server = AirflowServer(
-            Path(folder),
-            {"examples": ROOT / "example_dags", "tests": Path(__file__).parent / "dags"},
-            connections={"yarn_default": yarn_connection},
-            environment=cluster.env(),
-        )
-        with server:
-            yield server
+def airflow(
+    cluster: LocalCluster, yarn_connection: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AirflowServer]:
+    """A running Airflow with the example DAGs and those of the tests; pytest keeps its logs for a while."""
+    server = AirflowServer(
+        tmp_path_factory.mktemp("airflow"),
+        {"examples": ROOT / "example_dags", "tests": Path(__file__).parent / "dags"},
+        connections={"yarn_default": yarn_connection},
+        environment=cluster.env(),
+    )
+    with server:
+        yield server
 
 
 @pytest.fixture
