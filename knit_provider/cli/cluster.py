@@ -36,7 +36,7 @@ def cluster() -> None:
 @click.option("-D", "overrides", multiple=True, metavar="KEY=VALUE", help="A Hadoop property. Repeatable.")
 @click.option("--queue", "queues", multiple=True, metavar="NAME[:STATE]", help="One more queue. Repeatable.")
 @click.option(
-    "--timeout", type=click.FloatRange(1), default=120.0, show_default=True, help="Seconds until it is ready."
+    "--timeout", type=click.FloatRange(1), default=300.0, show_default=True, help="Seconds until it is ready."
 )
 def up(
     directory: str | None,

@@ -46,7 +46,7 @@ class LocalCluster:
         overrides: Mapping[str, str] | None = None,
         queues: Mapping[str, Mapping[str, str]] | None = None,
         progress: Progress | None = None,
-        timeout: float = 120.0,
+        timeout: float = 300.0,
     ) -> None:
         """Describes a cluster; nothing is started.
 
@@ -64,7 +64,7 @@ class LocalCluster:
         if hadoop_version is not None and hadoop_version not in HADOOP_VERSIONS:
             raise ConfigurationError(f"hadoop_version is {hadoop_version!r}; there are {', '.join(HADOOP_VERSIONS)}.")
         root = Path(directory) if directory is not None else state.default_directory(os.environ)
-        self.directory = Path(os.path.abspath(root.expanduser()))
+        self.directory = Path(os.path.realpath(root.expanduser()))
         self._layout = Layout(self.directory)
         self._nodes = nodes
         self._version = hadoop_version
@@ -179,11 +179,13 @@ class LocalCluster:
     @property
     def daemons(self) -> dict[str, Daemon]:
         """All daemons: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver``, ``nodemanager-N``."""
+        self._reload()
         return dict(self._daemons)
 
     @property
     def nodes(self) -> list[Daemon]:
         """The NodeManagers."""
+        self._reload()
         return [daemon for name, daemon in self._daemons.items() if kind_of(name) == "nodemanager"]
 
     @property
@@ -379,7 +381,7 @@ class LocalCluster:
     def _changed(self, name: str, process: ProcessId | None) -> None:
         current = self._known()
         current.daemons[name] = process
-        state.save(self.directory, current)
+        state.record(self.directory, current.generation, name, process)
 
     @property
     def _plan(self) -> Plan:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 from knit_provider.localcluster.daemon import HEAP_MB, MAIN_CLASSES, Launch, kind_of
 from knit_provider.localcluster.java import Java
 from knit_provider.localcluster.settings import ADDRESSES, NODE_ADDRESSES, Layout
+from knit_provider.localcluster.users import daemon_user
 from knit_provider.localcluster.web import NotReady, WebHDFS, get_json
 
 # All that daemons, and so containers, inherit from whoever starts the cluster. A stray HADOOP_CONF_DIR, CLASSPATH or
@@ -22,7 +22,7 @@ _INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "SHELL", "TMPDIR", "TZ", "USE
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The history server makes its folders in HDFS when it starts, and looks again after 10 s if nobody listened there for
 # longer than these retries, of one second each, last.
-_ARGUMENTS = {"historyserver": ("-D", "ipc.client.connect.max.retries=120")}
+_ARGUMENTS = {"historyserver": ("-D", "ipc.client.connect.max.retries=300")}
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Plan:
             path = f"{path}:{os.environ.get('PATH', '')}"
         return {
             **environment,
-            "USER": getpass.getuser(),
+            "USER": daemon_user(),
             "PATH": f"{home}/bin:{self.java.home}/bin:{path}",
             "JAVA_HOME": str(self.java.home),
             "HADOOP_CONF_DIR": str(self.layout.conf),
@@ -111,7 +111,7 @@ class Plan:
 
     def webhdfs(self) -> WebHDFS:
         """HDFS as its superuser."""
-        return WebHDFS(self.settings["dfs.namenode.http-address"], getpass.getuser())
+        return WebHDFS(self.settings["dfs.namenode.http-address"], daemon_user())
 
     def check(self, name: str) -> None:
         """Asks a daemon whether it does its work by now.

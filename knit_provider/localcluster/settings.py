@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from knit_provider.localcluster.ports import LOOPBACK, PortPool, split_address
+from knit_provider.localcluster.users import daemon_user
 from knit_provider.yarn.errors import ConfigurationError
 
 # Every port that a daemon listens on, by the property that names it.
@@ -128,7 +128,7 @@ def node_settings(
 
 
 def _hdfs(layout: Layout, addresses: Mapping[str, str]) -> dict[str, str]:
-    user = getpass.getuser()
+    user = daemon_user()
     return {
         "fs.defaultFS": f"hdfs://{addresses['dfs.namenode.rpc-address']}",
         "hadoop.tmp.dir": str(layout.tmp),
@@ -180,8 +180,6 @@ def _yarn(layout: Layout, addresses: Mapping[str, str]) -> dict[str, str]:
             "JAVA_HOME,HADOOP_HOME,HADOOP_CONF_DIR,HADOOP_COMMON_HOME,HADOOP_HDFS_HOME,HADOOP_YARN_HOME,HADOOP_MAPRED_HOME,"
             "CLASSPATH_PREPEND_DISTCACHE,PATH,LANG,TZ"
         ),
-        "yarn.nodemanager.aux-services": "mapreduce_shuffle",
-        "mapreduce.shuffle.port": "0",
         "yarn.resourcemanager.nodemanagers.heartbeat-interval-ms": "1000",
         # After a restart everybody is back within a second or two, not within half a minute.
         "yarn.resourcemanager.connect.retry-interval.ms": "1000",
@@ -211,7 +209,10 @@ def _mapreduce(layout: Layout) -> dict[str, str]:
     return {
         "mapreduce.framework.name": "yarn",
         "mapreduce.application.classpath": f"{layout.jars}/*",
-        # Jobs here are small; these start sooner.
+        # A small job runs inside its ApplicationMaster. A larger one needs the shuffle service on the nodes, which
+        # cannot be kept to loopback and so is left to an override.
+        "mapreduce.job.ubertask.enable": "true",
+        "mapreduce.shuffle.port": "0",
         "yarn.app.mapreduce.am.command-opts": f"-Xmx512m {_SMALL_JVM}",
         "mapreduce.map.java.opts": _SMALL_JVM,
         "mapreduce.reduce.java.opts": _SMALL_JVM,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import getpass
 import shutil
 import subprocess
 import time
@@ -16,6 +15,7 @@ from knit_provider.localcluster.launch import Plan
 from knit_provider.localcluster.ports import obstacle, split_address
 from knit_provider.localcluster.progress import Progress, first_lines
 from knit_provider.localcluster.settings import GUESTS
+from knit_provider.localcluster.users import daemon_user
 from knit_provider.localcluster.web import NotReady
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
 
@@ -143,7 +143,7 @@ class Startup:
             # The latter is above the history server's own folders, to which everybody's applications write.
             for path in ("/user", "/mapreduce"):
                 hdfs.make(path, "755")
-            for owner in (getpass.getuser(), *GUESTS):
+            for owner in (daemon_user(), *GUESTS):
                 hdfs.make(f"/user/{owner}", "700", owner)
         except NotReady as error:
             self._details["namenode"] = str(error)

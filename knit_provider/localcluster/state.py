@@ -81,6 +81,25 @@ def save(root: Path, state: State) -> None:
     temporary.replace(path)
 
 
+def record(root: Path, generation: str, name: str, process: ProcessId | None) -> None:
+    """Notes a daemon's process in the state file, and leaves what other processes have noted of other daemons.
+
+    Args:
+        root: the cluster's folder.
+        generation: the run it belongs to; nothing is noted in another one.
+        name: the daemon.
+        process: its process; ``None`` if it was ended on purpose.
+    """
+    if not root.is_dir():  # deleted by now, and its processes with it
+        return
+    with (root / ".state.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        current = load(root)
+        if current is not None and current.generation == generation:
+            current.daemons[name] = process
+            save(root, current)
+
+
 def prepare_directory(root: Path) -> None:
     """Makes a folder a cluster's: private to the user, and marked so that nothing else is ever deleted as one.
 

@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 import psutil
 import pytest
 
+from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
 from knit_provider.localcluster.jars import HADOOP_VERSIONS
 from knit_provider.localcluster.launch import marker
@@ -77,7 +78,7 @@ def kill(cluster: LocalCluster, app: str) -> None:
     until(lambda: app_state(cluster, app) in ("KILLED", "FAILED", "FINISHED"))
 
 
-def until(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 300.0) -> Any:
     """Waits until a condition holds; the limit is only there to end a test that hangs."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -105,7 +106,7 @@ def sleeping(cluster: LocalCluster, app: str) -> list[int]:
 def run(cluster: LocalCluster, *command: str, user: str = "alice") -> str:
     """Runs one of the cluster's own commands."""
     env = {"PATH": f"{cluster.hadoop_home}/bin:{os.environ['PATH']}", "HADOOP_USER_NAME": user}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -151,6 +152,9 @@ def test_commands_of_hadoop_work(cluster: LocalCluster, tmp_path: Path) -> None:
     classpath = f"{cluster.conf_dir}:{cluster.hadoop_home}/share/hadoop/common/*"
     for command in ("hadoop", "yarn", "hdfs", "mapred"):
         assert run(cluster, command, "classpath").strip() == classpath
+    entries = run(cluster, "yarn", "classpath", "--glob").strip().split(":")
+    assert entries[0] == str(cluster.conf_dir)
+    assert len(entries) > 100
     run(cluster, "hadoop", "fs", "-put", "-f", str(words), "words.txt")
     assert run(cluster, "hdfs", "dfs", "-cat", "/user/alice/words.txt") == "one two\n"
     run(cluster, "hdfs", "dfs", "-rm", "-skipTrash", "words.txt")
@@ -168,11 +172,20 @@ def test_homes_are_private_and_tmp_is_everybodys(cluster: LocalCluster) -> None:
     assert modes["/tmp/logs"].startswith("drwxrwxrwt")
 
 
+def test_nothing_listens_beyond_loopback(cluster: LocalCluster) -> None:
+    heard = set()
+    for daemon in cluster.daemons.values():
+        for connection in psutil.Process(daemon.pid).net_connections("inet"):
+            if connection.status == psutil.CONN_LISTEN:
+                heard.add(connection.laddr.ip)
+    assert heard == {"127.0.0.1"}
+
+
 def test_mapreduce_runs_and_its_logs_are_aggregated(cluster: LocalCluster) -> None:
-    """The whole of YARN at once: `hadoop jar`, an AM with the cluster's class path, shuffle, history, aggregation."""
+    """The whole of YARN at once: `hadoop jar`, an AM with the cluster's class path, history, aggregation."""
     # Any jar that names no main class of its own does; the job is among the cluster's jars.
     jar = next((cluster.hadoop_home / "share/hadoop/common").glob("hadoop-mapreduce-client-core-*.jar"))
-    job = ("org.apache.hadoop.mapreduce.SleepJob", "-m", "1", "-r", "0", "-mt", "1")
+    job = ("org.apache.hadoop.mapreduce.SleepJob", "-m", "1", "-r", "1", "-mt", "1", "-rt", "1")
     run(cluster, "hadoop", "jar", str(jar), *job)
     jobs = until(lambda: json.load(urlopen(f"http://{cluster.history_web}/ws/v1/history/mapreduce/jobs"))["jobs"])[
         "job"
@@ -334,6 +347,20 @@ def test_the_other_version_of_hadoop_runs_applications(second: LocalCluster) -> 
     app = submit(second, "echo hello")
     until(lambda: app_state(second, app) == "FAILED")
     assert "hello" in until(lambda: _logs(second, app))
+
+
+def test_our_jar_runs_on_the_other_version(second: LocalCluster, marker: str) -> None:
+    """The gateway with its client classes, and the ApplicationMaster with its nodes' classes."""
+    with Knit(user="alice", hadoop_conf_dir=str(second.conf_dir), hadoop_home=str(second.hadoop_home)) as k:
+        app_id = k.start(f"echo {marker}; [ $KNIT_INDEX = 0 ] || sleep 300", num_containers=2, memory=256)
+        assert k.connection.bridge.hello()["hadoop"] == second.hadoop_version
+        app = k.application(app_id)
+        until(lambda: app.services()["default"]["running"] == 1 and app.services()["default"]["succeeded"] == 1)
+        assert len([c for c in k.get_containers() if c["service"]]) == 1
+        until(lambda: sum(marker in str(f.get("stdout", "")) for f in k.logs().values()) == 2)
+        k.remove_containers([c["id"] for c in k.get_containers() if c["service"]])
+        assert app.wait(90).succeeded
+        assert sum(marker in str(f.get("stdout", "")) for f in k.logs().values()) == 2
 
 
 def test_a_node_can_be_added(second: LocalCluster) -> None:

@@ -149,6 +149,20 @@ def test_state_survives_a_round_trip(tmp_path: Path) -> None:
     assert json.loads((cluster.directory / "state.json").read_text())["version"] == 1
 
 
+def test_processes_that_two_note_are_both_kept(tmp_path: Path) -> None:
+    one = write_state(tmp_path / "c", {"namenode": ProcessId(1, "b:2"), "datanode": None})
+    state.record(one.directory, "g", "datanode", ProcessId(3, "b:4"))  # as another process would
+    one._changed("namenode", ProcessId(5, "b:6"))
+    read = state.load(one.directory)
+    assert read is not None
+    assert read.daemons == {"namenode": ProcessId(5, "b:6"), "datanode": ProcessId(3, "b:4")}
+    assert one.daemons["datanode"].pid == 3
+    state.record(one.directory, "another run", "datanode", None)
+    read = state.load(one.directory)
+    assert read is not None
+    assert read.daemons["datanode"] == ProcessId(3, "b:4")
+
+
 def test_the_folder_is_private_and_of_its_own(tmp_path: Path) -> None:
     state.prepare_directory(tmp_path / "new")
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
