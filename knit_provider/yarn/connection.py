@@ -35,6 +35,7 @@ class Connection:
         bridge: what submits: ``"auto"`` or ``"jvm"``.
         java_home, hadoop_home: for the gateway JVM; default what the environment says.
         files: a Files implementation to use in place of the one that fits.
+        am_classes: whose Hadoop classes an ApplicationMaster starts with: ``"cluster"`` or ``"shipped"``.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Connection:
         hadoop_home: str | None = None,
         jar: str | None = None,
         files: Files | None = None,
+        am_classes: str = "cluster",
     ) -> None:
         if bridge not in BRIDGES:
             raise ConfigurationError(f"bridge={bridge!r} is not one of {', '.join(BRIDGES)}")
@@ -56,6 +58,7 @@ class Connection:
         self.user = user or conf.user
         self.hdfs_home = hdfs_home
         self.jar = jar
+        self.am_classes = am_classes
         self._staging = staging
         self.java_home = java_home
         self.hadoop_home = hadoop_home

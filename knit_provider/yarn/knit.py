@@ -54,6 +54,9 @@ class Knit:
         staging: a directory URI to stage into, where ``fs.defaultFS`` keeps no file modes.
         am_timeout: seconds to wait for an ApplicationMaster where one is needed (default 60).
         lease_seconds: how long a bound application outlives this process (default 90).
+        am_classes: whose Hadoop classes an ApplicationMaster starts with: ``"cluster"`` (default) the node's own;
+            ``"shipped"`` brings Hadoop's two shaded client jars and an archive of the loaded classes along (90 MB,
+            uploaded once), which takes most of its start-up time away. See "Speed" in the documentation.
 
     Raises:
         ConfigurationError: for a parameter or file that cannot be used.
@@ -90,6 +93,7 @@ class Knit:
             hadoop_home=settings.hadoop_home,
             jar=_jar_in(knit_home),
             files=hdfs,
+            am_classes=settings.am_classes,
         )
         self._applications: dict[str, Application] = {}
         self._others: list[Connection] = []
@@ -150,7 +154,7 @@ class Knit:
             container_resources: further resources of each container, such as ``{"yarn.io/gpu": 1}``.
             max_restarts: how many failed containers are replaced before the application fails; -1: all.
             allow_failures: containers may fail without failing the application.
-            tags: at most 10 tags of at most 100 ASCII characters.
+            tags: at most 9 tags of at most 100 ASCII characters (YARN takes 10, one is ours).
             max_attempts: attempts of the ApplicationMaster (default 1).
             priority, node_label, acls: as YARN has them.
             am_memory: of the ApplicationMaster (default 256 MiB).

@@ -12,6 +12,8 @@ from knit_provider.yarn.config.layers import SHORT_NAMES
 from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.units import check_int, check_seconds
 
+AM_CLASSES = ("cluster", "shipped")
+
 _OF_CONF = frozenset(SHORT_NAMES) | {"password"}
 
 
@@ -30,6 +32,7 @@ class KnitSettings:
     staging: str | None = None
     am_timeout: float = 60.0
     lease_seconds: int = 90
+    am_classes: str = "cluster"
     cluster: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def load_conf(self, autodetect: bool, pars: Mapping[str, Any] | None) -> HadoopConf:
@@ -58,4 +61,6 @@ def settings_of(kwargs: Mapping[str, Any]) -> KnitSettings:
     )
     check_seconds(settings.am_timeout, "am_timeout")
     check_int(settings.lease_seconds, "lease_seconds", minimum=5, maximum=24 * 3600)
+    if settings.am_classes not in AM_CLASSES:
+        raise ConfigurationError(f"am_classes={settings.am_classes!r} is not one of {', '.join(AM_CLASSES)}")
     return settings

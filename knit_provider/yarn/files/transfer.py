@@ -38,7 +38,8 @@ FilesArgument = FilesLike
 
 _PARALLEL = 4
 _ODD = re.compile(r"[^A-Za-z0-9._-]")
-_DIGESTS = Digests()
+DIGESTS = Digests()
+"""Digests of this process's uploads."""
 
 Visibility = Literal["PRIVATE", "APPLICATION", "PUBLIC"]
 
@@ -245,7 +246,7 @@ class Transfer:
         return replace(self._prepared(packed, _remote_name(name, ".tar.gz"), is_archive=True), source=path)
 
     def _prepared(self, path: Path, name: str, *, is_archive: bool) -> _Local:
-        digest, size = _DIGESTS.of(path)
+        digest, size = DIGESTS.of(path)
         # Never over what is there: running applications were promised its modification time.
         again = f"/{uuid.uuid4().hex}" if self._upload_always else ""
         remote = f"{self._paths.cache}/{digest}{again}/{name}"

@@ -90,14 +90,14 @@ def _pick(jars: Iterable[Path]) -> list[Path]:
 
 def _fetch(version: str, folder: Path, environ: Mapping[str, str]) -> None:
     way_out = (
-        'install Maven 3.6.3 or newer, set HADOOP_HOME to an installation with share/hadoop/client, or use '
+        "install Maven 3.6.3 or newer, set HADOOP_HOME to an installation with share/hadoop/client, or use "
         'am_classes="cluster"'
     )
     maven = shutil.which("mvn", path=environ.get("PATH"))
     if maven is None:
         raise ConfigurationError(
-            f'am_classes="shipped" needs the jars hadoop-client-api and hadoop-client-runtime {version}. They are not in '
-            f"{folder}, and there is no Maven (mvn) on PATH to fetch them: {way_out}"
+            f'am_classes="shipped" needs the jars hadoop-client-api and hadoop-client-runtime {version}. They are not '
+            f"in {folder}, and there is no Maven (mvn) on PATH to fetch them: {way_out}"
         )
     root = folder.parent
     try:
@@ -142,7 +142,7 @@ def _run(maven: str, version: str, folder: Path, log: Path, way_out: str, enviro
         lines = log.read_text(errors="replace").splitlines()
         said = "\n".join(f"  {line}" for line in [one for one in lines if "ERROR" in one][:6] or lines[-6:])
         raise ConfigurationError(
-            f"Maven could not fetch Hadoop {version}'s client jars (exit code {done.returncode}); {way_out}. Its output "
-            f"is in {log}:\n{said}"
+            f"Maven could not fetch Hadoop {version}'s client jars (exit code {done.returncode}); {way_out}. Its "
+            f"output is in {log}:\n{said}"
         )
     return folder / "jars"

@@ -82,6 +82,7 @@ def am_launch(
     *,
     log_level: str = "INFO",
     java_options: str = "",
+    class_environment: Mapping[str, str] | None = None,
 ) -> AmLaunch:
     """Describe the ApplicationMaster's container.
 
@@ -91,6 +92,7 @@ def am_launch(
         resources: memory in MiB, virtual cores, other resources by name.
         local_resources: jar, launcher, spec and what else it needs, by link name.
         log_level: of the ApplicationMaster's own log.
+        class_environment: variables that say with which classes it starts, where they are not the cluster's.
         java_options: further flags for its JVM; letters, digits and ``-+=:./,_@%`` only.
     """
     memory, vcores, named = resources
@@ -107,6 +109,7 @@ def am_launch(
         environment["KNIT_AM_JAVA_OPTIONS"] = java_options
     if conf.get("hadoop.security.authentication", "simple").lower() != "kerberos":
         environment["HADOOP_USER_NAME"] = user
+    environment.update(class_environment or {})
     return AmLaunch(
         memory=memory,
         vcores=vcores,

@@ -17,7 +17,35 @@ else
     "Set JAVA_HOME in the NodeManagers' environment (yarn.nodemanager.env-whitelist has to include it)."
 fi
 
-# --- Classes: what the cluster says (yarn.application.classpath), else Hadoop's usual folders, else hadoop's own word.
+# Its release, as far as it tells: 8, 11, 17, ...
+version=
+release=$(dirname "$(dirname "$(readlink -f "$java")")")/release
+[ -r "$release" ] && while IFS='="' read -r key _ value _; do
+  [ "$key" = JAVA_VERSION ] && version=${value#1.} && version=${version%%[!0-9]*}
+done <"$release"
+
+# --- Classes that the application brings along, if this Java runs them. Folders are not allowed among them, so the
+# conf folder is named apart.
+classes=
+sharing=(-Xshare:auto)
+if [ -n "${KNIT_AM_SHIPPED-}" ]; then
+  newest=${KNIT_AM_JAVA#*-}
+  if [ -n "$version" ] && [ "$version" -ge "${KNIT_AM_JAVA%-*}" ] && [ "$version" -le "${newest:-$version}" ]; then
+    classes=$KNIT_AM_SHIPPED
+    sharing+=("-Dknit.conf.dir=${HADOOP_CONF_DIR-}")
+  else
+    echo "knit-am.sh: Java ${version:-(release unknown)} is not one that runs the Hadoop classes which the application" \
+      "brought along ($KNIT_AM_JAVA): starting with the cluster's own" >&2
+  fi
+fi
+# Java compares the jars' times with those in the archive, and goes without it, in silence, where anything differs.
+IFS=: read -ra jars <<<"$classes"
+if [ -n "$classes" ] && [ -f knit-am.jsa ] && [ "$version" -ge 13 ] &&
+  touch -c -m -d "@$KNIT_AM_JARS_TIME" "${jars[@]}" 2>/dev/null; then
+  sharing+=(-XX:SharedArchiveFile=knit-am.jsa -Xlog:disable -Xlog:all=error:stderr)
+fi
+
+# --- Else the cluster's: what it says (yarn.application.classpath), else Hadoop's usual folders, else hadoop's own word.
 has_hadoop() {
   local IFS=: entry jar
   set -f
@@ -41,29 +69,27 @@ usual_folders() {
   done
 }
 
-classes=${KNIT_AM_CLASSPATH-}
-if ! has_hadoop "$classes"; then
+find_classes() {
+  classes=${KNIT_AM_CLASSPATH-}
+  has_hadoop "$classes" && return
   classes=$(usual_folders)
-  if ! has_hadoop "$classes"; then
-    hadoop=$(command -v hadoop || command -v yarn) &&
-      classes=$("$hadoop" classpath 2>/dev/null) && has_hadoop "$classes" ||
-      fail "no Hadoop classes: yarn.application.classpath led to '${KNIT_AM_CLASSPATH-}', HADOOP_COMMON_HOME is" \
-        "'${HADOOP_COMMON_HOME-}', HADOOP_YARN_HOME is '${HADOOP_YARN_HOME-}', HADOOP_HOME is '${HADOOP_HOME-}', and no" \
-        "hadoop command is on PATH. Set yarn.application.classpath in the cluster's yarn-site.xml."
-  fi
-fi
+  has_hadoop "$classes" && return
+  hadoop=$(command -v hadoop || command -v yarn) &&
+    classes=$("$hadoop" classpath 2>/dev/null) && has_hadoop "$classes" ||
+    fail "no Hadoop classes: yarn.application.classpath led to '${KNIT_AM_CLASSPATH-}', HADOOP_COMMON_HOME is" \
+      "'${HADOOP_COMMON_HOME-}', HADOOP_YARN_HOME is '${HADOOP_YARN_HOME-}', HADOOP_HOME is '${HADOOP_HOME-}', and no" \
+      "hadoop command is on PATH. Set yarn.application.classpath in the cluster's yarn-site.xml."
+}
 
-# The conf folder comes first: without it the classes take their defaults and call 0.0.0.0. Our own jar follows.
-classes=${HADOOP_CONF_DIR-}:$PWD/knit.jar:$classes
-classes=${classes#:}
+if [ -z "$classes" ]; then
+  find_classes
+  # The conf folder comes first: without it the classes take their defaults and call 0.0.0.0. Our own jar follows.
+  classes=${HADOOP_CONF_DIR-}:$PWD/knit.jar:$classes
+  classes=${classes#:}
+fi
 
 # --- The JVM: small, and quick to start. Unknown flags of other versions are ignored.
 # Java 18 to 23 let Hadoop before 3.4 find out who it is only with this; older and newer ones refuse the flag.
-version=
-release=$(dirname "$(dirname "$(readlink -f "$java")")")/release
-[ -r "$release" ] && while IFS='="' read -r key _ value _; do
-  [ "$key" = JAVA_VERSION ] && version=${value%%[.+-]*}
-done <"$release"
 manager=()
 case $version in 18 | 19 | 20 | 21 | 22 | 23) manager=(-Djava.security.manager=allow) ;; esac
 
@@ -81,7 +107,7 @@ launched=${launched/[.,]/}
 # shellcheck disable=SC2086
 exec "$java" -XX:+IgnoreUnrecognizedVMOptions -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xss512k \
   "-Xmx${KNIT_AM_HEAP_MB:-96}m" -Xms16m -XX:MaxMetaspaceSize=96m -XX:ReservedCodeCacheSize=24m \
-  -XX:-UsePerfData -XX:+ExitOnOutOfMemoryError -Xshare:auto \
+  -XX:-UsePerfData -XX:+ExitOnOutOfMemoryError "${sharing[@]}" \
   --add-opens=java.base/java.lang=ALL-UNNAMED "${manager[@]}" \
   -Dlog4j.configuration=knit-am-log4j.properties "-Dknit.log.level=$hadoop_level" "-Dknit.launched=${launched:0:13}" \
   -Djava.awt.headless=true \
