@@ -102,6 +102,16 @@ def test_entities_do_not_grow_into_gigabytes(site):
         load(path)
 
 
+def test_even_a_small_entity_is_refused(site):
+    path = site(
+        "core-site",
+        '<!DOCTYPE c [<!ENTITY x "v">]><configuration><property><name>a.b</name><value>&x;</value></property>'
+        "</configuration>",
+    )
+    with pytest.raises(ConfigurationError, match="declares XML entities"):
+        load(path)
+
+
 def test_an_external_entity_reads_no_file(site, tmp_path):
     (tmp_path / "secret").write_text("canary")
     path = site(

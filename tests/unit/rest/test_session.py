@@ -323,10 +323,18 @@ class TestHighAvailability:
             session = session_of(f"127.0.0.1:{silent.getsockname()[1]}", daemon.address, timeout=2)
             assert session.get_json("cluster/metrics")
 
-    def test_a_takeover_during_the_call_is_waited_for(self, pair):
+    @pytest.mark.parametrize(
+        "nobody",
+        [
+            lambda h: send(h, 307, NOBODY_TEXT, Refresh="1;url=/"),
+            lambda h: send(h, 307, b"", Refresh="1;url=/"),
+            lambda h: send(h, 307, b""),
+        ],
+    )
+    def test_a_takeover_during_the_call_is_waited_for(self, pair, nobody):
         first, second, session = pair
-        first.answer = lambda h: send(h, 307, NOBODY_TEXT, Refresh="1;url=/")
-        second.answer = lambda h: ok(h) if len(second.requests) > 1 else send(h, 307, NOBODY_TEXT, Refresh="1;url=/")
+        first.answer = nobody
+        second.answer = lambda h: ok(h) if len(second.requests) > 1 else nobody(h)
         assert session.get_json("cluster/metrics")
 
     def test_no_active_one_names_them_all(self, pair):
