@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import subprocess
 import threading
@@ -250,6 +251,7 @@ def test_ten_megabytes_of_aggregated_logs_are_the_same_to_the_byte(
     wait_for_end(bridge, app_id)
     wait_for_logs(bridge, app_id)
     (container,) = bridge.aggregated_containers(app_id, "alice")
+    assert re.fullmatch(r"localhost:\d+", container.node)
     expected = "".join(f"{n}\n" for n in range(1, 1_500_001)).encode()
     lengths = {file.name: file.length for file in container.files}
     assert lengths["stdout"] == len(expected) > 10_000_000

@@ -21,14 +21,14 @@ from knit_provider.yarn.gateway.errors import to_error, uncertain
 
 DEADLINE = 60.0  # seconds that a call has, unless it says otherwise
 _SLICE = 20.0  # seconds after which the gateway answers at the latest, if only to say that it is still at it
-_SILENCE = _SLICE + 40.0  # seconds without any answer, after which the JVM counts as hung
+SILENCE = _SLICE + 40.0  # seconds without any answer, after which the JVM counts as hung
 _CANCEL_TIMEOUT = 2.0
 
 
 class Connection:
     """One authenticated socket. It is used by one thread at a time."""
 
-    def __init__(self, port: int, token: str, timeout: float = _SILENCE) -> None:
+    def __init__(self, port: int, token: str, timeout: float) -> None:
         """Connect.
 
         Raises:
@@ -85,13 +85,15 @@ class Client:
     Args:
         port: where it listens.
         token: what it wants to hear first.
-        obituary: says in words what became of the JVM, once it does not answer any more.
+        bury: called once it does not answer any more; ends what is left of it and says in words how it ended.
+        silence: seconds without any answer, after which it counts as hung.
     """
 
-    def __init__(self, port: int, token: str, obituary: Callable[[], str]) -> None:
+    def __init__(self, port: int, token: str, bury: Callable[[], str], silence: float = SILENCE) -> None:
         self._port = port
         self._token = token
-        self._obituary = obituary
+        self._bury = bury
+        self._silence = silence
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
 
@@ -135,7 +137,7 @@ class Client:
         try:
             connection = self._take()
             answer = connection.call(method, request)
-        except OSError as error:
+        except (ConnectionError, TimeoutError) as error:
             if connection is not None:
                 connection.close()
             raise self._loss(of or method, error, application_id) from error
@@ -153,7 +155,7 @@ class Client:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return Connection(self._port, self._token)
+        return Connection(self._port, self._token, self._silence)
 
     def _cancel(self, call_id: str) -> None:
         with contextlib.suppress(OSError, KnitError):
@@ -164,7 +166,8 @@ class Client:
                 connection.close()
 
     def _loss(self, method: str, error: OSError, application_id: str | None) -> KnitError:
-        what = f"did not answer for {_SILENCE:.0f} s" if isinstance(error, TimeoutError) else self._obituary()
+        ending = self._bury()
+        what = f"did not answer for {self._silence:.0f} s and {ending}" if isinstance(error, TimeoutError) else ending
         message = f"The gateway JVM {what} during {method}. The next call starts a new one."
         if method == "submit":
             return uncertain(message, application_id or "")

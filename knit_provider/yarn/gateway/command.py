@@ -111,6 +111,9 @@ def _flags_for(java: Java, hadoop: HadoopClasses, environ: Mapping[str, str]) ->
     if java.major >= 9:
         # The JVM's own warnings go to standard output by default, which carries the handshake here.
         flags += [*_OPENS, "-Xlog:disable", "-Xlog:all=error:stderr"]
+    if java.major >= 24:
+        # Without these it warns at length about what Hadoop's native code and protobuf do.
+        flags += ["--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"]
     if java.major == 23 and not hadoop.version.startswith(("3.5", "3.6", "4")):
         # Java 23 lets the old way of asking for the current user work only with this.
         flags.append("-Djava.security.manager=allow")

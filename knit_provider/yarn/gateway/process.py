@@ -96,16 +96,21 @@ class GatewayProcess:
         """Whether it runs, and is ours: after a fork the child has none."""
         return self._owner == os.getpid() and self._process.poll() is None
 
-    @property
-    def ending(self) -> str:
-        """How it ended, such as ``"was killed by SIGKILL"`` or ``"ended with exit code 1"``; or that it still runs."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
+    def end_now(self) -> str:
+        """Kill it if it still runs, and say how it ended, such as ``"was killed by SIGKILL"``."""
+        try:
             # Its sockets close a moment before it can be waited for.
             self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return "was ended because it hung"
+        return self._ending
+
+    @property
+    def _ending(self) -> str:
         code = self._process.returncode
-        if code is None:
-            return "is still running"
-        if code < 0:
+        if code is not None and code < 0:
             with contextlib.suppress(ValueError):
                 return f"was killed by {signal.Signals(-code).name}"
         return f"ended with exit code {code}"
@@ -151,7 +156,7 @@ class GatewayProcess:
         try:
             answer = json.loads(said)
         except ValueError:
-            what = f"said {said[:200]!r}" if said else self.ending
+            what = f"said {said[:200]!r}" if said else self.end_now()
             raise ClusterUnavailable(f"The gateway JVM did not start: it {what}.{self._quoted_words()}") from None
         if "error" in answer:
             raise ConfigurationError(f"The gateway JVM did not start: {answer['error']}")

@@ -65,7 +65,7 @@ class Gateway:
                 return self._client
             self._drop()
             self._process = process = self._start()
-            self._client = Client(process.port, process.token, lambda: _obituary(process))
+            self._client = Client(process.port, process.token, lambda: _bury(process))
             return self._client
 
     def _start(self) -> GatewayProcess:
@@ -152,9 +152,11 @@ def _forget_all() -> None:
         gateway.forget()
 
 
-def _obituary(process: GatewayProcess) -> str:
+def _bury(process: GatewayProcess) -> str:
+    """End a JVM that does not talk to us any more, and say how it ended."""
+    ending = process.end_now()
     words = process.last_words()
-    return f"(process {process.pid}) {process.ending}" + (f", with the last words:\n{words}\n" if words else "")
+    return f"(process {process.pid}) {ending}" + (f", with the last words:\n{words}\n" if words else "")
 
 
 after_fork_in_child(_forget_all)

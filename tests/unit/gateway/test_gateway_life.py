@@ -167,6 +167,20 @@ def test_killed_under_a_call(make_gateway: Callable[..., Gateway], method: str) 
     assert gateway.call("hello")["user"] == "alice"
 
 
+def test_a_jvm_that_hangs_is_given_up(make_gateway: Callable[..., Gateway]) -> None:
+    gateway = make_gateway()
+    gateway.start()
+    pid, client = gateway.pid, gateway._client
+    assert pid is not None
+    assert client is not None
+    client._silence = 1.0
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(ClusterUnavailable, match=rf"did not answer for 1 s and \(process {pid}\) was ended"):
+        gateway.call("hello")
+    assert not psutil.pid_exists(pid)
+    assert gateway.call("hello")["user"] == "alice"
+
+
 def test_equal_settings_share_a_jvm_and_others_do_not(hadoop_home: Path) -> None:
     def settings(user: str) -> GatewaySettings:
         return GatewaySettings(

@@ -56,8 +56,8 @@ def test_a_wrong_token_is_refused_each_time(gateway: Gateway) -> None:
         refused += 1
     assert refused == 100
     with pytest.raises(ConnectionRefusedError, match="refused the token"):
-        Connection(port, secrets.token_hex(32))
-    Connection(port, token).close()
+        Connection(port, secrets.token_hex(32), 30)
+    Connection(port, token, 30).close()
 
 
 @pytest.mark.parametrize(

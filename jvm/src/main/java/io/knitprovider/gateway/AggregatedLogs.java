@@ -44,7 +44,8 @@ final class AggregatedLogs {
       result.put(
           new JSONObject()
               .put("id", container.getContainerId())
-              .put("node", container.getNodeId())
+              // Taken from a file name, where the colon before the port became an underscore.
+              .put("node", container.getNodeId().replaceFirst("_(\\d+)$", ":$1"))
               .put("files", files));
     }
     return result;

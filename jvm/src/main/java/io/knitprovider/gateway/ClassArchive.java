@@ -25,6 +25,13 @@ final class ClassArchive {
 
   private static final long DELAY_MS = 5_000;
   private static final long LIMIT_S = 120;
+
+  /**
+   * The second JVM needs a quarter of this; in a container with a tight limit it would get all of
+   * us killed.
+   */
+  private static final long ROOM = 1L << 30;
+
   private static final File NICE = new File("/usr/bin/nice");
 
   private final Path classes;
@@ -56,10 +63,38 @@ final class ClassArchive {
     try {
       // Let the first piece of work load all it needs, and have the machine for itself.
       Thread.sleep(DELAY_MS);
-      make();
-    } catch (IOException | InterruptedException e) {
+      if (roomInBytes() >= ROOM) {
+        make();
+      }
+    } catch (IOException | InterruptedException | NumberFormatException e) {
       // It is only a cache: the next gateway starts as this one did, and tries again.
     }
+  }
+
+  /** Memory that is free on this machine and in this container; 0 where nothing says. */
+  private static long roomInBytes() throws IOException {
+    long room = 0;
+    for (String line : Files.readAllLines(Paths.get("/proc/meminfo"))) {
+      if (line.startsWith("MemAvailable:")) {
+        room = 1024 * Long.parseLong(line.replaceAll("\\D", ""));
+      }
+    }
+    String[][] cgroups = {
+      {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
+      {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"}
+    };
+    for (String[] files : cgroups) {
+      Path limit = Paths.get(files[0]);
+      Path usage = Paths.get(files[1]);
+      if (Files.isReadable(limit) && Files.isReadable(usage) && !read(limit).equals("max")) {
+        room = Math.min(room, Long.parseLong(read(limit)) - Long.parseLong(read(usage)));
+      }
+    }
+    return room;
+  }
+
+  private static String read(Path file) throws IOException {
+    return new String(Files.readAllBytes(file), StandardCharsets.US_ASCII).trim();
   }
 
   private void make() throws IOException, InterruptedException {
