@@ -174,6 +174,8 @@ def _yarn(layout: Layout, addresses: Mapping[str, str]) -> dict[str, str]:
         "yarn.nodemanager.resource.memory-mb": "8192",
         "yarn.nodemanager.resource.cpu-vcores": "64",
         "yarn.nodemanager.vmem-check-enabled": "false",
+        # Hadoop leaves the physical check to cgroups unless told otherwise, and there are none here.
+        "yarn.nodemanager.resource.memory.enforced": "false",
         # Else a nearly full disk makes the nodes unhealthy. `up` looks at the room by itself.
         "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": "99.9",
         "yarn.nodemanager.env-whitelist": (
@@ -184,7 +186,7 @@ def _yarn(layout: Layout, addresses: Mapping[str, str]) -> dict[str, str]:
         # After a restart everybody is back within a second or two, not within half a minute.
         "yarn.resourcemanager.connect.retry-interval.ms": "1000",
         # What is lost is found lost within a test's patience: 10 minutes each by default.
-        "yarn.am.liveness-monitor.expiry-interval-ms": "20000",
+        "yarn.am.liveness-monitor.expiry-interval-ms": "60000",
         "yarn.nm.liveness-monitor.expiry-interval-ms": "30000",
         "yarn.resourcemanager.rm.container-allocation.expiry-interval-ms": "30000",
         "yarn.resourcemanager.max-completed-applications": "200",
