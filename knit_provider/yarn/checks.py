@@ -198,14 +198,17 @@ def _nodes_too_small(requirements: Requirements, cluster: _Cluster) -> Iterator[
     if not sizes:
         yield "the cluster has no running node now; the application waits until there is one"
         return
+    largest = " and ".join(_amount(name, max(size.get(name, 0) for size in sizes)) for name in (MEMORY, VCORES))
     for need in requirements.containers:
-        if not any(_fits(need.resources, size) for size in sizes):
-            asked = ", ".join(_amount(name, amount) for name, amount in need.resources.items() if amount > 0)
-            yield (
-                f"no node of the cluster is large enough for {need.name} ({asked}); the largest has "
-                f"{_amount(MEMORY, max(size.get(MEMORY, 0) for size in sizes))} and "
-                f"{_amount(VCORES, max(size.get(VCORES, 0) for size in sizes))}. It runs only if larger nodes join"
-            )
+        if any(_fits(need.resources, size) for size in sizes):
+            continue
+        asked = ", ".join(_amount(name, amount) for name, amount in need.resources.items() if amount > 0)
+        too_small = f"no node of the cluster is large enough for {need.name} ({asked}); the largest has {largest}"
+        if need.resources is requirements.am:
+            # The ResourceManager's limit for new requests is the largest node that it has, if that is below the
+            # configured one, and an application whose ApplicationMaster exceeds it does not get in.
+            raise CheckFailed(f"{too_small}. Ask for less")
+        yield f"{too_small}. YARN gives no such container before a larger node joins"
 
 
 def _busy(requirements: Requirements, cluster: _Cluster) -> Iterator[str]:

@@ -50,7 +50,8 @@ def running(start: Start, api: YARNAPI) -> tuple[str, dict]:
 
 def container_of(api: YARNAPI, app_id: str) -> dict:
     def find() -> dict | None:
-        return next((c for c in api.app_containers(app_id) if c["state"] == "RUNNING"), None)
+        # The ResourceManager calls it running a moment before its node knows of it; the user is what the node adds.
+        return next((c for c in api.app_containers(app_id) if c["state"] == "RUNNING" and "user" in c), None)
 
     return until(find, f"a running container of {app_id}")
 
@@ -212,6 +213,7 @@ class TestContainers:
         app_id, container = running
         assert container == {**container, "state": "RUNNING", "user": "alice", "totalMemoryNeededMB": 128}
         assert container["nodeId"] in {node["id"] for node in api.nodes()}
+        assert container["allocatedMB"] == 128
         assert container["containerLogsLink"].startswith("http://")
         assert [c["id"] for c in api.app_containers(info=api.status(app_id))] == [container["id"]]
         assert api.container_status(container["id"]) == "RUNNING"

@@ -149,6 +149,11 @@ class TestNodes:
         warnings = run_checks(requirements, Cluster(nodes=nodes))
         assert any(warning.startswith("no node of the cluster is large enough for big") for warning in warnings)
 
+    def test_an_application_master_has_to_fit_now(self):
+        """YARN refuses it at once, whatever its configured maximum."""
+        with pytest.raises(CheckFailed, match="large enough for the ApplicationMaster"):
+            run_checks(replace(MODEST, am={"memory-mb": 5000, "vcores": 1}), Cluster())
+
     def test_an_unhealthy_node_is_no_room(self):
         nodes = [node(memory=1024), node(memory=8192, state="LOST")]
         requirements = replace(MODEST, services=(ContainerNeed("big", {"memory-mb": 2000, "vcores": 1}),))
@@ -176,7 +181,8 @@ class TestLimits:
         assert run_checks(replace(MODEST, services=(ContainerNeed("w", none),)), Cluster(limits=limits)) == []
 
     def test_a_cluster_that_does_not_tell_its_limits_refuses_nothing(self):
-        run_checks(replace(MODEST, am={"memory-mb": 10**6, "vcores": 1}), Cluster(limits={}))
+        big = ContainerNeed("big", {"memory-mb": 10**6, "vcores": 1})
+        assert run_checks(replace(MODEST, services=(big,)), Cluster(limits={})) != []
 
 
 class TestFilesystem:

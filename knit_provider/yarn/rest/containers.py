@@ -10,11 +10,15 @@ from typing import Any
 from knit_provider.yarn.errors import ApplicationNotFound, ClusterUnavailable, KnitError
 from knit_provider.yarn.rest.nodemanager import NodeManager
 from knit_provider.yarn.rest.session import Session
-from knit_provider.yarn.rest.shapes import app_of_container, items
+from knit_provider.yarn.rest.shapes import app_of_container, items, number
 
 log = logging.getLogger(__name__)
 
 _NODES_AT_ONCE = 8
+# Hadoop 3.3 writes these as strings.
+_NUMBERS = frozenset(
+    ["allocatedMB", "allocatedVCores", "priority", "startedTime", "finishedTime", "elapsedTime", "containerExitStatus"]
+)
 
 
 def live_containers(session: Session, app_id: str, attempts: list[str]) -> list[dict[str, Any]]:
@@ -59,7 +63,9 @@ def container_info(session: Session, container_id: str) -> dict[str, Any]:
     app_id, attempt = app_of_container(container_id)
     path = f"cluster/apps/{app_id}/appattempts/{attempt}/containers/{container_id}"
     try:
-        found = next(iter(items(session.get_json(path), "container")), None)
+        answer = session.get_json(path)
+        # Hadoop 3.3 answers with the container itself, 3.5 with an object around it.
+        found = next(iter(items(answer, "container")), answer if "containerId" in answer else None)
     except ApplicationNotFound:
         session.get_json(f"cluster/apps/{app_id}/state")  # raises the same if it is the application that is unknown
         found = None
@@ -94,6 +100,7 @@ def _on_node(session: Session, address: str, app_id: str) -> list[dict[str, Any]
 def _merged(container: dict[str, Any], node: dict[str, Any] | None) -> dict[str, Any]:
     merged = {
         **container,
+        **{key: number(container[key]) for key in _NUMBERS if key in container},
         "id": container["containerId"],
         "state": container.get("containerState"),
         "nodeId": container.get("assignedNodeId") or container.get("nodeId"),
