@@ -10,8 +10,10 @@ import psutil
 import pytest
 
 from knit_provider import Knit
+from knit_provider.yarn.connection import Connection
 from knit_provider.yarn.errors import ConfigurationError
-from knit_provider.yarn.submission import am_classes
+from knit_provider.yarn.submission import submit
+from knit_provider.yarn.submission.am_classes import ARCHIVE, AmClasses, classes_of
 from tests.hadoop.eventually import eventually
 
 
@@ -47,24 +49,24 @@ def test_an_archive_that_does_not_fit_is_passed_over_in_silence(
     make_knit: Callable[..., Knit], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, damage: str
 ) -> None:
     knit = make_knit(am_classes="shipped")
-    archive, ours = am_classes._archive, tmp_path / "other.jsa"
+    ours = tmp_path / "other.jsa"
 
-    def damaged(*args: object) -> Path:
-        good = archive(*args)  # type: ignore[arg-type]
-        assert good is not None
-        shutil.copyfile(good, ours)
+    def damaged(connection: Connection, jar: Path) -> AmClasses:
+        good = classes_of(connection, jar)
+        shutil.copyfile(good.files[ARCHIVE], ours)
+        environment = dict(good.environment)
         with ours.open("r+b") as file:
             if damage == "is cut off":
-                file.truncate(good.stat().st_size // 2)
+                file.truncate(ours.stat().st_size // 2)
             elif damage == "is none":
                 file.write(b"no archive at all" * 1000)
-        return ours
+            else:
+                environment["KNIT_AM_JARS_TIME"] = "1"
+        return AmClasses({**good.files, ARCHIVE: ours}, environment)
 
-    monkeypatch.setattr(am_classes, "_archive", damaged)
-    if damage == "is for other jars":
-        monkeypatch.setattr(am_classes, "JARS_SECONDS", am_classes.JARS_SECONDS + 1)
+    monkeypatch.setattr(submit, "classes_of", damaged)
     app_id = knit.start("echo done; sleep 8", memory=64)
-    eventually(lambda: knit.application(app_id).report().state == "RUNNING")
+    eventually(lambda: knit.application(app_id).report().state not in ("NEW", "SUBMITTED", "ACCEPTED"))
     assert "knit-am.jsa" not in mapped_by_master(knit, app_id)
     assert knit.wait_for_completion(120, app_id=app_id), knit.status()["diagnostics"]
     log = log_of_master(knit, app_id)

@@ -72,6 +72,7 @@ def classes_of(connection: Connection, jar: Path) -> AmClasses:
     archive = _archive(find_java(hadoop.version, connection.java_home), links)
     if archive is not None:
         links[ARCHIVE] = archive
+        environment["KNIT_AM_ARCHIVE_BYTES"] = str(archive.stat().st_size)
     del links[JAR]
     return AmClasses(links, environment)
 

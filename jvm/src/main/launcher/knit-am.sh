@@ -38,9 +38,11 @@ if [ -n "${KNIT_AM_SHIPPED-}" ]; then
       "brought along ($KNIT_AM_JAVA): starting with the cluster's own" >&2
   fi
 fi
-# Java compares the jars' times with those in the archive, and goes without it, in silence, where anything differs.
+# Java compares the jars' times with those in the archive, and goes without it, in silence, where anything differs. Only
+# the archive's length it takes on trust, and dies where pages are missing.
 IFS=: read -ra jars <<<"$classes"
-if [ -n "$classes" ] && [ -f knit-am.jsa ] && [ "$version" -ge 13 ] &&
+if [ -n "$classes" ] && [ "$version" -ge 13 ] && [ -n "${KNIT_AM_ARCHIVE_BYTES-}" ] &&
+  [ "$(stat -Lc %s knit-am.jsa 2>/dev/null)" = "$KNIT_AM_ARCHIVE_BYTES" ] &&
   touch -c -m -d "@$KNIT_AM_JARS_TIME" "${jars[@]}" 2>/dev/null; then
   sharing+=(-XX:SharedArchiveFile=knit-am.jsa -Xlog:disable -Xlog:all=error:stderr)
 fi
