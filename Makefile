@@ -62,7 +62,7 @@ test: ## Lint, JUnit, then all of pytest on one embedded Hadoop
 
 test-java: ## JUnit
 	@mvn -B -q test
-	@echo "test-java: passed"
+	@echo "test-java: $$(cat target/surefire-reports/TEST-*.xml | grep -o '<testcase ' | wc -l) JUnit tests passed"
 
 # In this order, and in one run: the quick ones fail first, and all share one cluster.
 test-python: $(READY) $(JAR) ## All of pytest

@@ -62,7 +62,7 @@ def get_provider_info() -> dict[str, object]:
                     },
                     "rm_addresses": {
                         "label": "ResourceManager addresses",
-                        "description": "List of host:port, in place of host and port, where they differ in their ports.",
+                        "description": "List of host:port, in place of host and port, where their ports differ.",
                         "schema": {"type": ["array", "null"], "items": {"type": "string"}},
                     },
                     "namenode": {

@@ -12,7 +12,9 @@ from knit_provider.yarn.submission.housekeeping import prune_all
 
 @click.command()
 @click.option("--cache-days", type=click.FloatRange(0), default=30.0, show_default=True, help="Age of unused uploads.")
-@click.option("--ledger-days", type=click.FloatRange(0), default=365.0, show_default=True, help="Age of ledger entries.")
+@click.option(
+    "--ledger-days", type=click.FloatRange(0), default=365.0, show_default=True, help="Age of ledger entries."
+)
 @json_option
 @with_knit
 def prune(knit: Knit, cache_days: float, ledger_days: float, as_json: bool) -> None:
