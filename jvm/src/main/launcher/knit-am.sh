@@ -44,7 +44,7 @@ IFS=: read -ra jars <<<"$classes"
 if [ -n "$classes" ] && [ "$version" -ge 13 ] && [ -n "${KNIT_AM_ARCHIVE_BYTES-}" ] &&
   [ "$(stat -Lc %s knit-am.jsa 2>/dev/null)" = "$KNIT_AM_ARCHIVE_BYTES" ] &&
   touch -c -m -d "@$KNIT_AM_JARS_TIME" "${jars[@]}" 2>/dev/null; then
-  sharing+=(-XX:SharedArchiveFile=knit-am.jsa -Xlog:disable -Xlog:all=error:stderr)
+  sharing+=(-XX:SharedArchiveFile=knit-am.jsa -Xlog:disable)
 fi
 
 # --- Else the cluster's: what it says (yarn.application.classpath), else Hadoop's usual folders, else hadoop's own word.
