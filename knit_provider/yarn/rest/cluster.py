@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from knit_provider.yarn.config import HadoopConf
-from knit_provider.yarn.errors import ClusterUnavailable, KnitError
+from knit_provider.yarn.errors import ClusterUnavailable, KnitError, PermissionDenied
 from knit_provider.yarn.rest.local_daemons import system_logs
-from knit_provider.yarn.rest.queues import Queue, find_queue, queues_of
+from knit_provider.yarn.rest.queues import Queue, acl_allows, find_queue, queues_of
 from knit_provider.yarn.rest.session import Session
 from knit_provider.yarn.rest.shapes import MEMORY, VCORES, items, resource_of
 
@@ -64,16 +64,22 @@ class ClusterView:
 
     def may_submit(self, queue: str, user: str | None = None) -> bool | None:
         """Whether a user (default the caller) may submit to a queue; None where the cluster doesn't tell."""
+        user = user or self.user
         try:
             # As XML, because Hadoop 3.5 fails on its own answer as JSON ("MessageBodyWriter not found").
             answer = self.session.request(
                 "GET",
                 f"cluster/queues/{quote(queue)}/access",
-                params={"queue-acl-type": "SUBMIT_APPLICATIONS", "user": user or self.user},
+                params={"queue-acl-type": "SUBMIT_APPLICATIONS", "user": user},
                 accept="application/xml",
             )
         except ClusterUnavailable:
             raise
+        except PermissionDenied:
+            # Only who administers a queue may ask that. The lists themselves are shown to everybody.
+            known = self.queues()
+            named = find_queue(known, queue)
+            return None if named is None else acl_allows(known, named, user)
         except KnitError:
             return None
         allowed = re.search(r"<allowed>(true|false)</allowed>", answer.text)

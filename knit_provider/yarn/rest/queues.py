@@ -64,6 +64,29 @@ def may_be_created(queues: list[Queue], name: str) -> bool:
     return False
 
 
+def acl_allows(queues: list[Queue], queue: Queue, user: str) -> bool | None:
+    """What the queues' access control lists say about ``user`` submitting to ``queue``.
+
+    Whoever may submit to, or administer, a queue or one above it may submit. None where the scheduler doesn't tell the
+    lists, or where they name groups: who is in those only the ResourceManager knows.
+    """
+    by_path = {known.path: known for known in queues}
+    path, told, groups = queue.path, False, False
+    while path:
+        lists = items(by_path[path].raw, "queueAcls", "queueAcl") if path in by_path else []
+        for acl in lists:
+            if acl.get("accessType") not in ("SUBMIT_APP", "SUBMIT_APPLICATIONS", "ADMINISTER_QUEUE"):
+                continue
+            told = True
+            text = str(acl.get("accessControlList", ""))
+            users, _, named_groups = text.partition(" ")
+            if text.strip() == "*" or user in [name.strip() for name in users.split(",")]:
+                return True
+            groups |= bool(named_groups.strip())
+        path = path.rpartition(".")[0]
+    return False if told and not groups else None
+
+
 def _walk(queue: Mapping[str, Any], above: str) -> Iterator[Queue]:
     name = str(queue.get("queueName") or "root")
     path = str(queue.get("queuePath") or "")

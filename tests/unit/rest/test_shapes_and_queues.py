@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from knit_provider.yarn.errors import ConfigurationError
-from knit_provider.yarn.rest.queues import find_queue, may_be_created, queues_of
+from knit_provider.yarn.rest.queues import acl_allows, find_queue, may_be_created, queues_of
 from knit_provider.yarn.rest.shapes import app_of_container, check_app_id, items, number, resource_of
 
 
@@ -132,3 +132,47 @@ class TestQueues:
 
     def test_of_a_scheduler_that_says_nothing(self):
         assert queues_of({}) == []
+
+
+class TestAccessControlLists:
+    """``users groups``, ``*`` for everybody, a blank for nobody; rights are handed down."""
+
+    @pytest.mark.parametrize(
+        ("root", "leaf", "allowed"),
+        [
+            (" ", " ", False),
+            (" ", "*", True),
+            ("*", " ", True),
+            (" ", "alice,bob", True),
+            (" ", "bob,alice analysts", True),
+            # Hadoop splits at the first blank: alice is a group here.
+            (" ", "bob, alice", None),
+            (" ", "bob", False),
+            (" ", "alicex", False),
+            (" ", "bob analysts", None),
+            (" analysts", "bob", None),
+            ("", "", False),
+        ],
+    )
+    def test_who_may_submit(self, root, leaf, allowed):
+        def lists(text):
+            return {"queueAcls": {"queueAcl": [{"accessType": "SUBMIT_APP", "accessControlList": text}]}}
+
+        answer = {"queueName": "root", "queues": {"queue": {"queueName": "a", **lists(leaf)}}, **lists(root)}
+        queues = queues_of({"schedulerInfo": answer})
+        assert acl_allows(queues, find_queue(queues, "a"), "alice") is allowed
+
+    def test_an_administrator_may_submit(self):
+        acls = [
+            {"accessType": "APPLICATION_MAX_PRIORITY", "accessControlList": "*"},
+            {"accessType": "SUBMIT_APP", "accessControlList": " "},
+            {"accessType": "ADMINISTER_QUEUE", "accessControlList": "alice"},
+        ]
+        answer = {"queueName": "root", "queues": {"queue": {"queueName": "a", "queueAcls": {"queueAcl": acls}}}}
+        queues = queues_of({"schedulerInfo": answer})
+        assert acl_allows(queues, find_queue(queues, "a"), "alice") is True
+        assert acl_allows(queues, find_queue(queues, "a"), "bob") is False
+
+    def test_nothing_is_told(self):
+        queues = queues_of(CAPACITY)
+        assert acl_allows(queues, find_queue(queues, "daily"), "alice") is None

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-import shutil
+import getpass
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from knit_provider.localcluster import LocalCluster
 from knit_provider.localcluster.ports import PortPool
+from knit_provider.yarn.checks import Requirements, run_checks
 from knit_provider.yarn.config import HadoopConf
-from knit_provider.yarn.errors import ApplicationNotFound, ClusterUnavailable, KnitError
+from knit_provider.yarn.errors import (
+    ApplicationNotFound,
+    CheckFailed,
+    ClusterUnavailable,
+    KnitError,
+    PermissionDenied,
+)
 from knit_provider.yarn.rest.yarn_api import YARNAPI
 
 from .support import until
 
 IDS = ("rm1", "rm2")
 ADDRESSES = ("address", "scheduler.address", "resource-tracker.address", "admin.address", "webapp.address")
+QUEUES = {
+    "yarn.scheduler.capacity.root.queues": "default,closed",
+    "yarn.scheduler.capacity.root.default.capacity": "50",
+    "yarn.scheduler.capacity.root.closed.capacity": "50",
+    # Rights are handed down, so the root must not give them to everybody.
+    "yarn.scheduler.capacity.root.acl_submit_applications": " ",
+    "yarn.scheduler.capacity.root.acl_administer_queue": " ",
+    "yarn.scheduler.capacity.root.default.acl_submit_applications": "*",
+    "yarn.scheduler.capacity.root.closed.acl_submit_applications": "bob",
+}
 
 
 class Pair:
@@ -37,6 +55,8 @@ class Pair:
                 "yarn.resourcemanager.cluster-id": "twins",
                 "yarn.resourcemanager.ha.automatic-failover.enabled": "false",
                 "yarn.resourcemanager.recovery.enabled": "false",
+                "yarn.acl.enable": "true",
+                "yarn.admin.acl": getpass.getuser(),
             }
             for rm_id in IDS:
                 common[f"yarn.resourcemanager.hostname.{rm_id}"] = "127.0.0.1"
@@ -48,7 +68,7 @@ class Pair:
             own = {"yarn.resourcemanager.ha.id": rm_id, "hadoop.tmp.dir": str(folder / f"{rm_id}-tmp")}
             _write(directory / "yarn-site.xml", common | own)
             _write(directory / "core-site.xml", {"hadoop.tmp.dir": str(folder / f"{rm_id}-tmp")})
-            shutil.copy(cluster.conf_dir / "capacity-scheduler.xml", directory)
+            _write(directory / "capacity-scheduler.xml", QUEUES)
 
     def conf_dir(self, rm_id: str) -> Path:
         return self.folder / rm_id
@@ -87,9 +107,9 @@ class Pair:
         )
         assert done.returncode == 0, done.stderr
 
-    def api(self, **kwargs: object) -> YARNAPI:
+    def api(self, user: str = "alice", **kwargs: object) -> YARNAPI:
         conf = HadoopConf.load(hadoop_conf_dir=self.conf_dir("rm1"), **kwargs)  # type: ignore[arg-type]
-        return YARNAPI(conf=conf, user="alice")
+        return YARNAPI(conf=conf, user=user)
 
 
 def _write(path: Path, properties: dict[str, str]) -> None:
@@ -147,3 +167,43 @@ def test_a_takeover_from_beginning_to_end(pair: Pair) -> None:
     assert api.cluster_metrics()["totalNodes"] == 0
     assert api.session.active_address == first
     assert "refused" in api.ha_state()[second]
+
+
+class TestRights:
+    """They need a cluster that enforces them, which the shared one does not."""
+
+    @pytest.fixture(autouse=True)
+    def active(self, pair: Pair) -> None:
+        if "ACTIVE" not in pair.api().ha_state().values():
+            pair.activate("rm1")
+
+    def test_a_queue_that_the_user_may_not_use_is_refused(self, pair: Pair) -> None:
+        api = pair.api("alice")
+        assert (api.may_submit("closed"), api.may_submit("default")) == (False, True)
+        need = Requirements(queue="closed", am={"memory-mb": 128, "vcores": 1}, user="alice")
+        with pytest.raises(CheckFailed, match=r"user alice may not submit to the queue 'closed'.*default"):
+            run_checks(need, api)
+        assert run_checks(replace(need, user="bob"), pair.api("bob")) == [
+            "the cluster has no running node now; the application waits until there is one"
+        ]
+
+    def test_somebody_elses_application_cannot_be_killed(self, pair: Pair) -> None:
+        alice, bob = pair.api("alice"), pair.api("bob")
+        app_id = alice.session.request("POST", "cluster/apps/new-application").json()["application-id"]
+        alice.session.request(
+            "POST",
+            "cluster/apps",
+            json={
+                "application-id": app_id,
+                "application-name": "test",
+                "application-type": "knit",
+                "resource": {"memory": 128, "vCores": 1},
+                "am-container-spec": {"commands": {"command": "true"}},
+            },
+            ok=(202,),
+        )
+        with pytest.raises(PermissionDenied, match=f"user bob may not do this.*{app_id}"):
+            bob.kill(app_id)
+        assert bob.kill_all(knit_only=False) == []
+        assert alice.state(app_id) not in ("KILLED", "FAILED")
+        assert alice.kill_all() == [app_id]
