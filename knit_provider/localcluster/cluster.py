@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -158,21 +158,20 @@ class LocalCluster:
     def add_node(self) -> Daemon:
         """Starts one more NodeManager and returns it when the ResourceManager counts on it."""
         with state.locked(self.directory):
-            current = self._running()
-            number = 1 + max((int(name.rpartition("-")[2]) for name in current.nodes), default=0)
+            self._reload()
+            number = 1 + max((int(name.rpartition("-")[2]) for name in self._running().nodes), default=0)
             name = f"nodemanager-{number}"
             with PortPool() as pool:
-                own = node_settings(self._layout, name, pool, overrides=current.overrides, previous={})
-                current.nodes[name] = own
+                overrides = self._running().overrides
+                own = node_settings(self._layout, name, pool, overrides=overrides, previous={})
+                self._change(lambda current: current.nodes.update({name: own}))
                 self._write_node(name)
-                daemon = self._daemon(name)
-                self._daemons[name] = daemon
+                daemon = self._daemons[name]
                 try:
                     Startup(self._plan, self._daemons, Progress(), self._timeout).run([name])
                 except BaseException:
                     daemon.stop(0)
-                    del self._daemons[name], current.nodes[name], current.daemons[name]
-                    state.save(self.directory, current)
+                    self._change(lambda current: (current.nodes.pop(name), current.daemons.pop(name)))
                     raise
             return daemon
 
@@ -376,12 +375,15 @@ class LocalCluster:
 
     def _daemon(self, name: str) -> Daemon:
         process = self._known().daemons.get(name)
-        return Daemon(name, self._plan.launch(name), self._plan.addresses_of(name), process, changed=self._changed)
+        return Daemon(name, self._plan.launch(name), self._plan.addresses_of(name), process, changed=self._note)
 
-    def _changed(self, name: str, process: ProcessId | None) -> None:
-        current = self._known()
-        current.daemons[name] = process
-        state.record(self.directory, current.generation, name, process)
+    def _note(self, name: str, process: ProcessId | None) -> None:
+        self._known().daemons[name] = process
+        state.change(self.directory, self._known().generation, lambda current: current.daemons.update({name: process}))
+
+    def _change(self, how: Callable[[state.State], object]) -> None:
+        state.change(self.directory, self._known().generation, how)
+        self._reload()
 
     @property
     def _plan(self) -> Plan:

@@ -81,14 +81,13 @@ def save(root: Path, state: State) -> None:
     temporary.replace(path)
 
 
-def record(root: Path, generation: str, name: str, process: ProcessId | None) -> None:
-    """Notes a daemon's process in the state file, and leaves what other processes have noted of other daemons.
+def change(root: Path, generation: str, how: Callable[[State], object]) -> None:
+    """Changes a folder's state, and keeps what other processes have changed in it.
 
     Args:
         root: the cluster's folder.
-        generation: the run it belongs to; nothing is noted in another one.
-        name: the daemon.
-        process: its process; ``None`` if it was ended on purpose.
+        generation: the run that the change is about; another run's state is left alone.
+        how: makes the change in the state that it is given.
     """
     if not root.is_dir():  # deleted by now, and its processes with it
         return
@@ -96,7 +95,7 @@ def record(root: Path, generation: str, name: str, process: ProcessId | None) ->
         fcntl.flock(handle, fcntl.LOCK_EX)
         current = load(root)
         if current is not None and current.generation == generation:
-            current.daemons[name] = process
+            how(current)
             save(root, current)
 
 

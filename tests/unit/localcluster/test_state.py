@@ -151,13 +151,13 @@ def test_state_survives_a_round_trip(tmp_path: Path) -> None:
 
 def test_processes_that_two_note_are_both_kept(tmp_path: Path) -> None:
     one = write_state(tmp_path / "c", {"namenode": ProcessId(1, "b:2"), "datanode": None})
-    state.record(one.directory, "g", "datanode", ProcessId(3, "b:4"))  # as another process would
-    one._changed("namenode", ProcessId(5, "b:6"))
+    LocalCluster(one.directory)._note("datanode", ProcessId(3, "b:4"))  # as another process would
+    one._note("namenode", ProcessId(5, "b:6"))
     read = state.load(one.directory)
     assert read is not None
     assert read.daemons == {"namenode": ProcessId(5, "b:6"), "datanode": ProcessId(3, "b:4")}
     assert one.daemons["datanode"].pid == 3
-    state.record(one.directory, "another run", "datanode", None)
+    state.change(one.directory, "another run", lambda current: current.daemons.clear())
     read = state.load(one.directory)
     assert read is not None
     assert read.daemons["datanode"] == ProcessId(3, "b:4")
