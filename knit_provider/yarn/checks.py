@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from knit_provider.yarn.errors import CheckFailed, ClusterUnavailable, ConfigurationError, KnitError, PermissionDenied
-from knit_provider.yarn.rest.queues import Queue, find_queue, may_be_created, queues_of
+from knit_provider.yarn.rest.queues import Queue, find_queue, largest_allocation, may_be_created, queues_of
 from knit_provider.yarn.rest.shapes import MEMORY, VCORES, number, resource_of
 
 if TYPE_CHECKING:
@@ -79,10 +79,9 @@ class Requirements:
 class _Cluster:
     """What the ResourceManager answered."""
 
-    scheduler: Mapping[str, Any]
     nodes: list[dict[str, Any]]
     limits: Mapping[str, int]
-    queues: list[Queue] = field(default_factory=list)
+    queues: list[Queue]
 
     @property
     def running(self) -> list[dict[str, Any]]:
@@ -109,7 +108,8 @@ def run_checks(
     """
     _check_words(requirements)
     scheduler = api.scheduler()
-    cluster = _Cluster(scheduler, api.nodes(), api.max_allocation(requirements.queue), queues_of(scheduler))
+    limits = largest_allocation(scheduler, requirements.queue) or api.max_allocation(requirements.queue)
+    cluster = _Cluster(api.nodes(), limits, queues_of(scheduler))
     _check_queue(requirements, cluster, api)
     _check_allocations(requirements, cluster)
     warnings = [*_unhealthy_nodes(cluster), *_nodes_too_small(requirements, cluster), *_busy(requirements, cluster)]

@@ -277,6 +277,13 @@ class TestKilling:
         assert api.kill_all() == []
 
 
+def test_logs_of_a_running_application(start: Start, api: YARNAPI, marker: str) -> None:
+    app_id = start(f"echo {marker}; sleep 600")
+    container = container_of(api, app_id)["id"]
+    until(lambda: marker in str(api.logs(app_id)[container].get("stdout")), "the log")
+    assert api.logs(app_id)[container]["nodeId"] in {node["id"] for node in api.nodes()}
+
+
 class TestLogsOnANode:
     CONTENT = b"h\x00llo w\xc3\xb6rld\n<pre>End of LogType:stdout\n\xff\xfe no newline at the end"
 

@@ -124,6 +124,14 @@ class HadoopConf(Mapping[str, Any]):
             [*rest[:-1], layer, rest[-1]], found=self._found, environ=self._environ, password=self.password
         )
 
+    def acting_as(self, user: str) -> HadoopConf:
+        """Return a copy for another user."""
+        if user == self.user:
+            return self
+        first, *rest = self._all_layers
+        layer = Layer(first.kind, first.values, {**first.short, "user": user}, first.origins)
+        return HadoopConf([layer, *rest], found=self._found, environ=self._environ, password=self.password)
+
     # -- reading ------------------------------------------------------------------------------------------------
 
     def __getitem__(self, key: str) -> Any:

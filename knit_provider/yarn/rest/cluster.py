@@ -9,9 +9,9 @@ from urllib.parse import quote, urlsplit
 from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import ClusterUnavailable, KnitError, PermissionDenied
 from knit_provider.yarn.rest.local_daemons import system_logs
-from knit_provider.yarn.rest.queues import Queue, acl_allows, find_queue, queues_of
+from knit_provider.yarn.rest.queues import Queue, acl_allows, find_queue, largest_allocation, queues_of
 from knit_provider.yarn.rest.session import Session
-from knit_provider.yarn.rest.shapes import MEMORY, VCORES, items, resource_of
+from knit_provider.yarn.rest.shapes import MEMORY, VCORES, items
 
 _MAXIMUM = "yarn.scheduler.maximum-allocation"
 
@@ -87,12 +87,7 @@ class ClusterView:
 
     def max_allocation(self, queue: str | None = None) -> dict[str, int]:
         """The largest container that a queue (default any) allows, by resource: ``memory-mb``, ``vcores``, others."""
-        scheduler = self.scheduler()
-        named = find_queue(queues_of(scheduler), queue) if queue else None
-        if named is not None and named.max_allocation:
-            return dict(named.max_allocation)
-        info = scheduler.get("schedulerInfo") or {}
-        if found := resource_of(info.get("maximumAllocation")):
+        if found := largest_allocation(self.scheduler(), queue):
             return found
         conf = self.cluster_conf(defaults=True)
         said = {MEMORY: conf.get(f"{_MAXIMUM}-mb", ""), VCORES: conf.get(f"{_MAXIMUM}-vcores", "")}

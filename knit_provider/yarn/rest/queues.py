@@ -45,6 +45,15 @@ def queues_of(scheduler: Mapping[str, Any]) -> list[Queue]:
     return list(_walk(info, ""))
 
 
+def largest_allocation(scheduler: Mapping[str, Any], queue: str | None = None) -> dict[str, int]:
+    """The largest container that a queue (default any) allows, by resource; empty where the scheduler doesn't tell."""
+    named = find_queue(queues_of(scheduler), queue) if queue else None
+    if named is not None and named.max_allocation:
+        return dict(named.max_allocation)
+    info = scheduler.get("schedulerInfo")
+    return resource_of(info.get("maximumAllocation")) if isinstance(info, Mapping) else {}
+
+
 def find_queue(queues: list[Queue], name: str) -> Queue | None:
     """The queue that a submission to ``name`` reaches: a leaf's own name, or a path with or without ``root``."""
     paths = (name, f"root.{name}")

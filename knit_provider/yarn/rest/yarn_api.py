@@ -245,7 +245,7 @@ class YARNAPI(ClusterView):
         from knit_provider.yarn.connection import Connection
         from knit_provider.yarn.logs import collect_logs
 
-        connection = Connection(self.session.conf)
+        connection = Connection(self.session.conf.acting_as(self.user))
         try:
             found: dict[str, Any] = dict(collect_logs(connection, check_app_id(app_id), shell, retries, delay))
         finally:

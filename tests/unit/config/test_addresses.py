@@ -275,6 +275,12 @@ class TestAsADictionary:
         assert secure.user != "alice"
         assert HadoopConf.load(autodetect=False, environ=environ, user="bob").user == "bob"
 
+    def test_a_copy_for_another_user(self):
+        conf = conf_of({"a.b": "1"}, user="alice", rm="h")
+        assert conf.acting_as("alice") is conf
+        other = conf.acting_as("bob")
+        assert (other.user, other["rm"], other["a.b"], conf.user) == ("bob", "h", "1", "alice")
+
     def test_a_password_is_in_no_print(self):
         conf = HadoopConf.load(autodetect=False, environ={}, connection={"password": "canary"})
         assert conf.password == "canary"
