@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 START_TIMEOUT = 60.0  # seconds; a cold start takes one, on a machine that swaps many times that
 _CLOSE_GRACE = 4.0  # seconds for a clean end after the pipe was closed
 _LAST_WORDS = 60  # lines of standard error that are kept
+_MOST_SAID = 1 << 20  # bytes of standard output before the handshake
 
 # Every process of this interpreter, for the end of the interpreter and for forks.
 _living: weakref.WeakSet[GatewayProcess] = weakref.WeakSet()
@@ -152,32 +153,34 @@ class GatewayProcess:
         with contextlib.suppress(BrokenPipeError):  # what it said before it ended is worth more
             while line:
                 line = line[os.write(_stream(self._process.stdin).fileno(), line) :]
-        said = self._first_line(time.monotonic() + START_TIMEOUT)
-        try:
-            answer = json.loads(said)
-        except ValueError:
-            what = f"said {said[:200]!r}" if said else self.end_now()
-            raise ClusterUnavailable(f"The gateway JVM did not start: it {what}.{self._quoted_words()}") from None
+        answer = self._answer(time.monotonic() + START_TIMEOUT)
         if "error" in answer:
             raise ConfigurationError(f"The gateway JVM did not start: {answer['error']}")
-        return dict(answer)
+        return answer
 
-    def _first_line(self, deadline: float) -> str:
+    def _answer(self, deadline: float) -> dict[str, Any]:
+        """The first line of standard output that is a JSON object. Agents and recorders in the JVM may talk before."""
         out = _stream(self._process.stdout)
-        line = b""
-        while not line.endswith(b"\n"):
+        poll = select.poll()  # select() itself cannot look at a descriptor beyond 1023
+        poll.register(out, select.POLLIN)
+        said = b""
+        while True:
+            for line in said.split(b"\n")[:-1]:
+                with contextlib.suppress(ValueError):
+                    if line.startswith(b"{"):
+                        return dict(json.loads(line))
             left = deadline - time.monotonic()
-            if left <= 0:
+            if left <= 0 or len(said) > _MOST_SAID:
                 raise ClusterUnavailable(
                     f"The gateway JVM (process {self.pid}) has not started after {START_TIMEOUT:.0f} s."
                     f"{self._quoted_words()}"
                 )
-            if select.select([out], [], [], left)[0]:
+            if poll.poll(left * 1000):
                 chunk = os.read(out.fileno(), 65536)
                 if not chunk:
-                    break
-                line += chunk
-        return line.decode(errors="replace").strip()
+                    what = self.end_now() if not said else f"said {said[:200].decode(errors='replace')!r}"
+                    raise ClusterUnavailable(f"The gateway JVM did not start: it {what}.{self._quoted_words()}")
+                said += chunk
 
     def _quoted_words(self) -> str:
         words = self.last_words()

@@ -16,6 +16,7 @@ import pytest
 from knit_provider.yarn.bridge.base import SubmissionUncertain
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
 from knit_provider.yarn.gateway import registry
+from knit_provider.yarn.gateway.java import find_java
 from knit_provider.yarn.gateway.registry import Gateway
 from knit_provider.yarn.gateway.settings import GatewaySettings
 from tests.unit.gateway.conftest import eventually
@@ -238,6 +239,18 @@ def test_a_jvm_that_does_not_start_is_quoted(tmp_path: Path, hadoop_home: Path) 
         ClusterUnavailable, match=r"did not start: it ended with exit code 1\. Its last words:\nError: could not create"
     ):
         gateway.call("hello")
+
+
+def test_a_jvm_whose_agents_talk_first_is_understood(tmp_path: Path, hadoop_home: Path) -> None:
+    real = find_java("3.5.0")
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text(f"#!/bin/sh\necho 'Agent loaded'\necho '{{not json'\nexec {real.executable} \"$@\"\n")
+    java.chmod(0o755)
+    (tmp_path / "release").write_text(f'JAVA_VERSION="{real.version}"\n')
+    gateway = Gateway(GatewaySettings(hadoop_home=str(hadoop_home), java_home=str(tmp_path), class_archive=False))
+    gateway.start()
+    gateway.close()
 
 
 def test_bad_settings_are_said_by_the_jvm_itself(make_gateway: Callable[..., Gateway]) -> None:

@@ -11,6 +11,7 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.security.UserGroupInformation;
 import org.apache.hadoop.yarn.api.ApplicationClientProtocol;
+import org.apache.hadoop.yarn.api.protocolrecords.GetAllResourceTypeInfoRequest;
 import org.apache.hadoop.yarn.client.ClientRMProxy;
 import org.apache.hadoop.yarn.conf.HAUtil;
 import org.apache.hadoop.yarn.conf.YarnConfiguration;
@@ -118,8 +119,15 @@ final class HadoopClient {
      * aloud, in those calls.
      */
     void warmUp() {
-      inBackground("warm-up-rm", () -> get().as(() -> get().resourceManager()));
+      inBackground("warm-up-rm", () -> get().as(() -> warmUpResourceManager(get())));
       inBackground("warm-up-fs", () -> get().as(() -> warmUpFilesystem(get())));
+    }
+
+    /** One harmless question loads all there is to an RPC. */
+    private static Object warmUpResourceManager(HadoopClient client) throws Exception {
+      return client
+          .resourceManager()
+          .getResourceTypeInfo(GetAllResourceTypeInfoRequest.newInstance());
     }
 
     /** Only HDFS, whose client connects to nothing until it is used. */

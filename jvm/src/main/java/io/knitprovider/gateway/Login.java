@@ -5,6 +5,7 @@ import java.io.File;
 import java.io.IOException;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.security.Credentials;
+import org.apache.hadoop.security.SecurityUtil;
 import org.apache.hadoop.security.UserGroupInformation;
 
 /** Who we are to the cluster. */
@@ -21,6 +22,7 @@ final class Login {
    */
   static UserGroupInformation login(Handshake who, Configuration conf) throws IOException {
     UserGroupInformation.setConfiguration(conf);
+    SecurityUtil.setConfiguration(conf);
     UserGroupInformation ugi = real(who);
     return who.proxyUser == null ? ugi : UserGroupInformation.createProxyUser(who.proxyUser, ugi);
   }

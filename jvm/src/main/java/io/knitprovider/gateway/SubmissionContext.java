@@ -76,9 +76,6 @@ final class SubmissionContext {
     JSONObject am = Json.object(json, "am");
     JSONObject resources = Json.object(am, "resources");
     Map<String, Long> named = Json.integerMap(resources, "named");
-    if (!named.isEmpty()) {
-      call.hadoop.learnResourceTypes();
-    }
     context.setResource(
         ResourceTypes.resource(
             Json.between(resources, "memory", 0, 1, Integer.MAX_VALUE),

@@ -28,6 +28,8 @@ final class Submit {
 
   static Object run(Call call) throws Exception {
     ApplicationId id = Applications.id(call.string("application_id"));
+    // Before any resource is made: learning exchanges tables that all of them use.
+    call.hadoop.learnResourceTypes();
     ApplicationSubmissionContext context = new SubmissionContext(call, id).build();
     ApplicationClientProtocol resourceManager = call.hadoop.resourceManager();
     call.submissionUnderWay = true;
