@@ -108,7 +108,8 @@ launched=${launched/[.,]/}
 # Unquoted on purpose: several options in one variable.
 # shellcheck disable=SC2086
 exec "$java" -XX:+IgnoreUnrecognizedVMOptions -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xss512k \
-  "-Xmx${KNIT_AM_HEAP_MB:-96}m" -Xms16m -XX:MaxMetaspaceSize=96m -XX:ReservedCodeCacheSize=24m \
+  "-Xmx${KNIT_AM_HEAP_MB:-96}m" -Xms32m -Xmn8m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=30 \
+  -XX:MaxMetaspaceSize=96m -XX:ReservedCodeCacheSize=24m \
   -XX:-UsePerfData -XX:+ExitOnOutOfMemoryError "${sharing[@]}" \
   --add-opens=java.base/java.lang=ALL-UNNAMED "${manager[@]}" \
   -Dlog4j.configuration=knit-am-log4j.properties "-Dknit.log.level=$hadoop_level" "-Dknit.launched=${launched:0:13}" \

@@ -58,8 +58,8 @@ final class ApplicationMaster {
     }
     // Starting is loading classes: on two processors rather than on one.
     CompletableFuture<ControlServer> port = CompletableFuture.supplyAsync(this::bind);
-    Warmup.start(spec.stagingDir);
     Configuration conf = ClusterConf.forYarn(spec.hadoopConf);
+    Warmup.start(spec.stagingDir);
     UserGroupInformation.setConfiguration(conf);
     Credentials credentials = UserGroupInformation.getCurrentUser().getCredentials();
     Registration registration = new Registration(conf, CLOCK);

@@ -9,6 +9,8 @@ import io.knitprovider.am.state.Outcome;
 import io.knitprovider.am.store.Journal;
 import io.knitprovider.am.store.Ledger;
 import java.io.IOException;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.apache.hadoop.security.AccessControlException;
 
 /**
  * The way out: ends what still runs, writes the outcome into the ledger, tells the ResourceManager,
@@ -20,6 +22,7 @@ final class Ending {
   private static final long LEDGER_MS = 30_000;
   private static final long JOURNAL_MS = 2_000;
   private static final long STAGING_MS = 20_000;
+  private static final long RETRY_MS = 500;
 
   private final ApplicationSpec spec;
   private final ApplicationState state;
@@ -56,12 +59,12 @@ final class Ending {
     }
     heartbeat.wake();
     awaitContainers();
-    Ledger ledger = opening.ownLedger();
-    if (ledger != null) {
-      within(LEDGER_MS, "writing the ledger", () -> ledger.finish(outcome, state.ledgerView()));
-    }
+    boolean written = writeLedger(opening.ownLedger(), outcome);
     heartbeat.stop();
     boolean acknowledged = registration.unregister(outcome);
+    if (!written) {
+      writeLedger(opening.ownLedger(), outcome); // now that nobody waits for us any more
+    }
     if (control != null) {
       control.stop();
     }
@@ -71,6 +74,13 @@ final class Ending {
     }
     Log.info(acknowledged ? "unregistered" : "left without an acknowledgement");
     return acknowledged ? 0 : 1;
+  }
+
+  /** Whether the outcome is in the ledger, or need not be. */
+  private boolean writeLedger(Ledger ledger, Outcome outcome) throws InterruptedException {
+    return ledger == null
+        || within(
+            LEDGER_MS, "writing the ledger", () -> ledger.finish(outcome, state.ledgerView()));
   }
 
   /** Gives the containers that were told to end the time to be seen ending. */
@@ -85,23 +95,41 @@ final class Ending {
     void run() throws IOException;
   }
 
-  /** A filesystem that hangs must not keep the outcome from the ResourceManager. */
-  private static void within(long ms, String what, Work work) throws InterruptedException {
-    Thread worker =
-        new Thread(
-            () -> {
-              try {
-                work.run();
-              } catch (IOException e) {
-                Log.warn(what + " failed", e);
-              }
-            },
-            "ending");
+  /**
+   * Tries until it works or the time is up: a NameNode may be back in a moment, but one that hangs
+   * must not keep the outcome from the ResourceManager.
+   *
+   * @return whether it worked
+   */
+  private static boolean within(long ms, String what, Work work) throws InterruptedException {
+    long until = Clock.SYSTEM.monotonicMs() + ms;
+    AtomicBoolean worked = new AtomicBoolean();
+    Thread worker = new Thread(() -> worked.set(tryUntil(until, what, work)), "ending");
     worker.setDaemon(true);
     worker.start();
     worker.join(ms);
     if (worker.isAlive()) {
       Log.warn(what + " takes too long, going on without it");
+    }
+    return worked.get();
+  }
+
+  private static boolean tryUntil(long until, String what, Work work) {
+    while (true) {
+      try {
+        work.run();
+        return true;
+      } catch (IOException e) {
+        Log.warn(what + " failed", e);
+        if (e instanceof AccessControlException || Clock.SYSTEM.monotonicMs() > until) {
+          return false;
+        }
+      }
+      try {
+        Thread.sleep(RETRY_MS);
+      } catch (InterruptedException e) {
+        return false;
+      }
     }
   }
 

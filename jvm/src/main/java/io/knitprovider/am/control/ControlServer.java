@@ -33,7 +33,10 @@ public final class ControlServer {
 
   private static final int BACKLOG = 64;
   private static final int MOST_BODY = 1 << 20;
-  private static final int THREADS = 8;
+
+  /** Many, as one that talks slowly holds its thread until it is cut off; they end when unused. */
+  private static final int THREADS = 32;
+
   private static final String BEARER = "Bearer ";
 
   private final HttpsServer server;
@@ -72,7 +75,7 @@ public final class ControlServer {
 
   /** The JDK's server reads these once, when its classes are loaded. Times are in seconds. */
   private static void limit() {
-    setDefault("sun.net.httpserver.maxReqTime", "10");
+    setDefault("sun.net.httpserver.maxReqTime", "5");
     setDefault("sun.net.httpserver.maxRspTime", "30");
     setDefault("sun.net.httpserver.idleInterval", "30");
     setDefault("sun.net.httpserver.maxIdleConnections", "32");

@@ -4,7 +4,6 @@ import io.knitprovider.am.Clock;
 import io.knitprovider.am.spec.ApplicationSpec;
 import io.knitprovider.am.spec.Resources;
 import io.knitprovider.am.spec.ServiceSpec;
-import io.knitprovider.common.InvalidInput;
 import io.knitprovider.common.Json;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -285,84 +284,15 @@ public final class ApplicationState {
    * @param resources what the added ones ask for, or null for the service's own
    */
   public synchronized JSONObject scale(
-      String name, Integer instances, Integer delta, Resources resources) {
-    ServiceState service = services.get(name);
-    if (service == null) {
-      throw new InvalidInput("service is " + name + "; there are only " + services.keySet());
-    }
-    int target = service.target();
-    int change = delta != null ? Math.max(delta, -target) : instances - target;
-    JSONArray added = new JSONArray();
-    JSONArray removed = new JSONArray();
-    if (change > 0) {
-      Resources each = resources == null ? service.spec.resources : resources;
-      String excess = excess(name, each);
-      if (excess != null) {
-        throw new InvalidInput(excess);
-      }
-      service.grow(change, each).forEach(added::put);
-      journal.write(
-          new JSONObject()
-              .put("event", "add")
-              .put("service", name)
-              .put("indices", added)
-              .put("resources", each.toJson()));
-    }
-    for (Instance victim : service.victims(-Math.min(change, 0))) {
-      ContainerRecord container = activeContainer(victim);
-      if (container != null) {
-        removed.put(container.id);
-      }
-      remove(service, victim);
-    }
-    advance();
-    return new JSONObject()
-        .put("service", name)
-        .put("target", service.target())
-        .put("added", added)
-        .put("removed", removed);
+      String service, Integer instances, Integer delta, Resources resources) {
+    return new Scaling(this).scale(service, instances, delta, resources);
   }
 
   /**
    * Removes these containers and lowers their services' targets; all of them or, by a throw, none.
    */
   public synchronized JSONObject remove(Collection<String> ids) {
-    for (String id : ids) {
-      if (book.get(id) == null) {
-        throw new UnknownContainer("container " + id + " does not belong to this application");
-      }
-    }
-    JSONArray removed = new JSONArray();
-    JSONObject targets = new JSONObject();
-    for (String id : ids) {
-      ContainerRecord record = book.get(id);
-      Instance instance = instanceOf(record);
-      if (record.isActive() && instance.isActive()) {
-        remove(services.get(record.service), instance);
-        removed.put(id);
-      }
-      targets.put(record.service, services.get(record.service).target());
-    }
-    advance();
-    return new JSONObject().put("removed", removed).put("services", targets);
-  }
-
-  private void remove(ServiceState service, Instance instance) {
-    ContainerRecord container = activeContainer(instance);
-    instance.state = Instance.State.REMOVED;
-    if (container != null) {
-      stop(container, ContainerRecord.State.REMOVED);
-    }
-    journal.write(
-        new JSONObject()
-            .put("event", "remove")
-            .put("service", service.spec.name)
-            .put("index", instance.index));
-  }
-
-  private ContainerRecord activeContainer(Instance instance) {
-    ContainerRecord record = instance.container == null ? null : book.get(instance.container);
-    return record != null && record.isActive() ? record : null;
+    return new Scaling(this).remove(ids);
   }
 
   void stop(ContainerRecord record, ContainerRecord.State as) {
@@ -518,7 +448,7 @@ public final class ApplicationState {
         + (failed == 0 ? "" : ", " + failed + " failed, which allow_failures forgives");
   }
 
-  private String excess(String service, Resources resources) {
+  String excess(String service, Resources resources) {
     String what = most == null ? null : resources.excessOver(most);
     return what == null ? null : "service " + service + " asks for " + what;
   }

@@ -25,6 +25,9 @@ public final class Diagnostics {
   private static final Pattern NEXT_PART =
       Pattern.compile("^(\\[\\d{4}-\\d\\d-\\d\\d |Last \\d+ bytes of )", Pattern.MULTILINE);
 
+  /** The lines of a Java stack, which says nothing to those who read this. */
+  private static final Pattern STACK = Pattern.compile("at |Caused by: |\\.\\.\\. \\d+ more");
+
   private static final Pattern TIME_STAMP =
       Pattern.compile("^\\[\\d{4}-\\d\\d-\\d\\d [0-9:.,]+\\]", Pattern.MULTILINE);
 
@@ -123,7 +126,7 @@ public final class Diagnostics {
     for (String line : text.split("\n")) {
       String trimmed = line.trim();
       boolean repeats = last != null && trimmed.endsWith(last);
-      if (!trimmed.isEmpty() && !trimmed.startsWith("at ") && !repeats) {
+      if (!trimmed.isEmpty() && !repeats && !STACK.matcher(trimmed).lookingAt()) {
         last = trimmed;
         kept.append(kept.length() == 0 ? "" : "\n").append(trimmed);
       }

@@ -92,7 +92,9 @@ class DiagnosticsTest {
         Diagnostics.words(
             "[2026-01-02 03:04:05.678]File does not exist: hdfs://x\n"
                 + "java.io.FileNotFoundException: File does not exist: hdfs://x\n"
-                + "\tat org.apache.hadoop.X.y(X.java:1)\n"));
+                + "\tat org.apache.hadoop.X.y(X.java:1)\n"
+                + "\t... 38 more\n"
+                + "Caused by: java.net.ConnectException: Connection refused\n"));
   }
 
   @Test
