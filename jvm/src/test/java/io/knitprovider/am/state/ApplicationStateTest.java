@@ -225,6 +225,15 @@ class ApplicationStateTest {
   }
 
   @Test
+  void aContainerIsPlacedOnce() {
+    ApplicationState state = begin(SpecBuilder.one(2));
+    assertNotNull(give(state, "work"));
+    containers--;
+    assertNull(give(state, "work"), "the same container again");
+    assertEquals(1, wanted(state, "work"));
+  }
+
+  @Test
   void launchesAreJournalledBeforeAnythingElse() {
     ApplicationState state = begin(SpecBuilder.one(1));
     ContainerRecord record = give(state, "work");

@@ -108,6 +108,18 @@ class RecoveryTest {
   }
 
   @Test
+  void containersThatYarnDoesNotCallOursAreNotGivenBack() {
+    ApplicationSpec spec = SpecBuilder.one(2);
+    ApplicationState state = first(spec);
+    run(state);
+    run(state);
+    takeOver(spec);
+    recovery.giveUp(); // the first one's failure ends the application while the other is unheard of
+    assertEquals(Outcome.FinalStatus.FAILED, second.outcome().finalStatus);
+    assertTrue(second.takeStops().isEmpty(), "YARN would refuse the whole heartbeat");
+  }
+
+  @Test
   void itIsRunAgainWhereRestartsAreLeft() {
     ApplicationSpec spec = SpecBuilder.one(1, "max_restarts", 1);
     run(first(spec));
