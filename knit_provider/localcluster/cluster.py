@@ -47,6 +47,7 @@ class LocalCluster:
         queues: Mapping[str, Mapping[str, str]] | None = None,
         progress: Progress | None = None,
         timeout: float = 300.0,
+        temporary: bool = False,
     ) -> None:
         """Describes a cluster; nothing is started.
 
@@ -58,6 +59,7 @@ class LocalCluster:
             queues: queues beside ``default`` and ``other``: name -> properties (``capacity`` in percent, ``state``...).
             progress: shown the steps of ``up``.
             timeout: seconds within which every daemon has to be ready.
+            temporary: delete the folder when a cluster ends that is tied to this process.
         """
         if nodes is not None and (isinstance(nodes, bool) or not isinstance(nodes, int) or not 1 <= nodes <= 32):
             raise ConfigurationError(f"nodes is {nodes!r}; it has to be a whole number from 1 to 32.")
@@ -72,6 +74,7 @@ class LocalCluster:
         self._queues = None if queues is None else {name: dict(value) for name, value in queues.items()}
         self._progress = progress or Progress()
         self._timeout = timeout
+        self._temporary = temporary
         self._guard: Guard | None = None
         self._mine = False
         self._state = state.load(self.directory)
@@ -86,7 +89,7 @@ class LocalCluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._mine:
-            self.down()
+            self.down(delete=self._temporary)
 
     def up(self, *, tied: bool = False) -> bool:
         """Brings the cluster up, or what is missing of it; returns when all of it is ready.
@@ -251,7 +254,7 @@ class LocalCluster:
                 end_all([process for name in names if (process := self._daemons[name].process)], grace=0)
                 raise
             return bool(names)
-        guard = Guard(self.directory, self._running().generation)
+        guard = Guard(self.directory, self._running().generation, delete=tied and self._temporary)
         try:
             startup.run(names)
         except BaseException:
@@ -411,10 +414,10 @@ class LocalCluster:
             self._guard = None
 
 
-def end_generation(root: Path, generation: str) -> None:
-    """Ends one run of the cluster in a folder; a later run is left alone."""
+def end_generation(root: Path, generation: str, *, delete: bool) -> None:
+    """Ends one run of the cluster in a folder, and perhaps deletes the folder; a later run is left alone."""
     if not state.is_cluster_directory(root):
         return
     current = state.load(root)
     if current is not None and current.generation == generation and current.up:
-        LocalCluster(root).down()
+        LocalCluster(root).down(delete=delete)

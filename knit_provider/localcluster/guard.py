@@ -21,18 +21,19 @@ _held: set[Guard] = set()
 class Guard:
     """The starter's side."""
 
-    def __init__(self, root: Path, generation: str) -> None:
+    def __init__(self, root: Path, generation: str, *, delete: bool) -> None:
         """Starts the guard.
 
         Args:
             root: the cluster's folder.
             generation: the run to end; a later one in the same folder is left alone.
+            delete: also delete the folder then.
         """
         package = str(Path(knit_provider.__file__).resolve().parent.parent)
         path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
         with (root / "logs" / "guard.out").open("ab") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(root), generation],
+                [sys.executable, "-m", __name__, str(root), generation, *(["delete"] if delete else [])],
                 env={**os.environ, "PYTHONPATH": path},
                 cwd=root,
                 stdin=subprocess.PIPE,
@@ -65,7 +66,7 @@ def main() -> None:
         return
     from knit_provider.localcluster.cluster import end_generation
 
-    end_generation(Path(root), generation)
+    end_generation(Path(root), generation, delete="delete" in sys.argv[3:])
 
 
 if __name__ == "__main__":

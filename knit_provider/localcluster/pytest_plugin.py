@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -38,16 +37,15 @@ def cluster() -> Iterator[LocalCluster]:
         yield found
         fail_on_leftovers(found)
         return
-    with tempfile.TemporaryDirectory(prefix="knit-test-") as folder:
-        own = LocalCluster(
-            Path(folder) / "cluster", hadoop_version=os.environ.get("KNIT_TEST_HADOOP_VERSION"), queues=TEST_QUEUES
-        )
-        own.up(tied=True)
-        try:
-            yield own
-            fail_on_leftovers(own)
-        finally:
-            own.down(delete=True)
+    own = LocalCluster(
+        tempfile.mkdtemp(prefix="knit-test-"),
+        hadoop_version=os.environ.get("KNIT_TEST_HADOOP_VERSION"),
+        queues=TEST_QUEUES,
+        temporary=True,
+    )
+    with own:
+        yield own
+        fail_on_leftovers(own)
 
 
 def fail_on_leftovers(cluster: LocalCluster, seconds: float = 15.0) -> None:

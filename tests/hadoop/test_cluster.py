@@ -409,12 +409,13 @@ def test_down_leaves_no_process_and_no_port_and_keeps_hdfs(cluster: LocalCluster
     child.communicate()
     until(lambda: not processes_of(folder))
     assert listening(second) == []
+    until(lambda: not folder.exists())
 
 
 _TIED = """
 import sys, time
 from knit_provider.localcluster import LocalCluster
-with LocalCluster(sys.argv[1]):
+with LocalCluster(sys.argv[1], temporary=True):
     print("up", flush=True)
     time.sleep(600)
 """
