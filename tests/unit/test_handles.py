@@ -182,3 +182,11 @@ def test_notebook_views_escape_what_users_wrote() -> None:
     assert all(done.values())
     waiting = dict(stages({"state": "ACCEPTED", "finalStatus": "UNDEFINED"}, 0))
     assert waiting == {"submitted": True, "accepted": True, "first container": False, "done": False}
+
+
+def test_further_resources_go_by_yarns_names() -> None:
+    from knit_provider.yarn.knit import _resources
+
+    found = _resources("1 GiB", 2, {"yarn.io/gpu": 1, "licences": 3})
+    assert (found.memory, found.vcores) == (1024, 2)
+    assert found.amounts() == {"yarn.io/gpu": 1, "licences": 3}
