@@ -76,15 +76,7 @@ def _resources(o: KnitStartOperator) -> Resources:
     from knit_provider.yarn.spec import Resources
 
     amounts = {name: whole(n, f"container_resources[{name!r}]") for name, n in (o.container_resources or {}).items()}
-    return Resources.from_dict(
-        {
-            "memory": parse_memory(o.memory, "memory"),
-            "vcores": whole(o.virtual_cores, "virtual_cores", minimum=1),
-            # from_dict knows by the slash which of YARN's own a name means, such as yarn.io/gpu.
-            "named": {name: n for name, n in amounts.items() if "/" not in name},
-            **{name: n for name, n in amounts.items() if "/" in name},
-        }
-    )
+    return Resources.of(parse_memory(o.memory, "memory"), whole(o.virtual_cores, "virtual_cores", minimum=1), amounts)
 
 
 def whole(value: object, what: str, *, minimum: int = 0) -> int:

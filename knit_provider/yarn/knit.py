@@ -175,7 +175,11 @@ class Knit:
         plain = isinstance(cmd, str)
         service = Service(
             instances=check_int(num_containers, "num_containers", minimum=0),
-            resources=_resources(memory, virtual_cores, container_resources),
+            resources=Resources.of(
+                parse_memory(memory, "memory"),
+                check_int(virtual_cores, "virtual_cores", minimum=1),
+                container_resources,
+            ),
             script=str(cmd) if plain else "",
             argv=() if plain else tuple(cmd),
             env=env,
@@ -429,19 +433,6 @@ class Knit:
         app.owner = self
         self._applications[app.id] = app
         self._last = app.id
-
-
-def _resources(memory: int | str, virtual_cores: int, further: Mapping[str, int] | None) -> Resources:
-    """A container's size; ``yarn.io/gpu`` and its like have fields of their own, other names are kept as they are."""
-    known = {name: amount for name, amount in (further or {}).items() if "/" in name}
-    named = {name: amount for name, amount in (further or {}).items() if "/" not in name}
-    amounts: dict[str, Any] = {
-        "memory": parse_memory(memory, "memory"),
-        "vcores": check_int(virtual_cores, "virtual_cores", minimum=1),
-        "named": named,
-        **known,
-    }
-    return Resources.from_dict(amounts)
 
 
 def _jar_in(knit_home: str | None) -> str | None:

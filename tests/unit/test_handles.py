@@ -185,8 +185,8 @@ def test_notebook_views_escape_what_users_wrote() -> None:
 
 
 def test_further_resources_go_by_yarns_names() -> None:
-    from knit_provider.yarn.knit import _resources
+    from knit_provider.yarn.spec import Resources
 
-    found = _resources("1 GiB", 2, {"yarn.io/gpu": 1, "licences": 3})
+    found = Resources.of("1 GiB", 2, {"yarn.io/gpu": 1, "licences": 3})
     assert (found.memory, found.vcores) == (1024, 2)
     assert found.amounts() == {"yarn.io/gpu": 1, "licences": 3}

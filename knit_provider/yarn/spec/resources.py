@@ -77,6 +77,20 @@ class Resources:
         return {name: amount for name, amount in every.items() if amount}
 
     @classmethod
+    def of(cls, memory: int | str, vcores: int, further: Mapping[str, int] | None = None) -> Resources:
+        """Read an amount of memory, virtual cores, and further resources under YARN's own names.
+
+        Examples:
+            >>> Resources.of("1 GiB", 2, {"yarn.io/gpu": 1, "licences": 3}).amounts()
+            {'yarn.io/gpu': 1, 'licences': 3}
+        """
+        amounts = dict(further or {})
+        # from_dict knows by the slash which of YARN's own a name means.
+        own = {name: amount for name, amount in amounts.items() if "/" in name}
+        named = {name: amount for name, amount in amounts.items() if "/" not in name}
+        return cls.from_dict({"memory": memory, "vcores": vcores, "named": named, **own})
+
+    @classmethod
     def from_dict(cls, value: object) -> Resources:
         """Read a mapping; a key with a slash in it, such as ``yarn.io/gpu``, is a named resource."""
         if isinstance(value, Resources):
