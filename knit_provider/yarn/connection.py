@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from knit_provider.yarn.config import HadoopConf
-from knit_provider.yarn.errors import ConfigurationError, KnitError
+from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.rest import Session
 from knit_provider.yarn.rest.yarn_api import YARNAPI
 
@@ -167,12 +166,3 @@ class Connection:
                 self._bridge = None
             self._files = None
         self.session.close()
-
-    def describe(self) -> Mapping[str, Any]:
-        """What was found of the cluster, for messages and ``knit doctor``."""
-        found: dict[str, Any] = {"user": self.user, "resource_managers": list(self.session.addresses)}
-        try:
-            found["rm_identity"] = self.api.rm_identity()
-        except KnitError as e:
-            found["rm_identity"] = f"unknown: {e}"
-        return found
