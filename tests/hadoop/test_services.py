@@ -121,7 +121,8 @@ def test_the_second_attempt_runs_nothing_again(knit: Knit, cluster: LocalCluster
         eventually(lambda: os.path.exists(flag) and len(Path(flag).read_text().splitlines()) == 3)
         os.kill(master_process(app_id).pid, signal.SIGKILL)
         eventually(lambda: app.control().status()["attempt"] == 2)
-        assert sorted(c["id"] for c in app.containers()) == before
+        # It reads its predecessor's journal once it has registered.
+        eventually(lambda: sorted(c["id"] for c in app.containers()) == before)
         assert app.wait(120).succeeded
         assert sorted(line.split()[0] for line in Path(flag).read_text().splitlines()) == ["0", "1", "2"], (
             "something ran twice"

@@ -218,10 +218,10 @@ class ControlClient:
             headers["Content-Type"] = "application/json"
         try:
             answer = pool.request(method, path, body=payload, headers=headers, preload_content=False)
+        except urllib3.exceptions.NewConnectionError as e:
+            raise _NoConnection(str(e), refused="refused" in str(e).lower()) from e
         except urllib3.exceptions.ConnectTimeoutError as e:
             raise _NoConnection(str(e), refused=False) from e
-        except urllib3.exceptions.NewConnectionError as e:
-            raise _NoConnection(str(e), refused=True) from e
         except urllib3.exceptions.SSLError as e:
             raise ApplicationMasterUnreachable(
                 f"what answers at {pool.host}:{pool.port} is not the ApplicationMaster of {self.app_id}: "
