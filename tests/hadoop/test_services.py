@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,8 @@ def test_the_second_attempt_runs_nothing_again(knit: Knit, cluster: LocalCluster
         eventually(lambda: app.services()["w"]["running"] == 3)
         before = sorted(c["id"] for c in app.containers())
         eventually(lambda: os.path.exists(flag) and len(Path(flag).read_text().splitlines()) == 3)
+        # The ResourceManager keeps what it knows to run, and it hears that with the nodes' next heartbeats.
+        threading.Event().wait(2.5)
         os.kill(master_process(app_id).pid, signal.SIGKILL)
         eventually(lambda: app.control().status()["attempt"] == 2)
         # It reads its predecessor's journal once it has registered.
