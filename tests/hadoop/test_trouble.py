@@ -181,13 +181,13 @@ class TestUnreachable:
     def test_rpc_port_of_the_resource_manager(
         self, free_port: int, make_knit: Callable[..., Knit], cluster: LocalCluster, tmp_path: Path, knit: Knit
     ) -> None:
-        before = known_ids(knit)
+        before, in_staging = known_ids(knit), set(staged(knit))
         conf = conf_with(cluster, tmp_path / "conf", yarn__resourcemanager__address=f"127.0.0.1:{free_port}")
         lost = make_knit(hadoop_conf_dir=conf)
         with pytest.raises(ClusterUnavailable, match=str(free_port)):
             lost.start("true")
-        assert known_ids(knit) == before
-        assert staged(knit) == []
+        assert known_ids(knit) <= before
+        assert set(staged(knit)) <= in_staging
 
     def test_name_node(self, free_port: int, make_knit: Callable[..., Knit], knit: Knit) -> None:
         before = known_ids(knit)
@@ -262,9 +262,10 @@ class TestRefused:
             make_knit(hdfs_home="/user/bob").start("true")
 
     def test_without_checks_the_resource_manager_says_no(self, make_knit: Callable[..., Knit], knit: Knit) -> None:
+        in_staging = set(staged(knit))
         with pytest.raises(SubmissionRejected, match="nosuch"):
             knit.start("true", queue="nosuch", checks=False)
-        assert staged(knit) == []
+        assert set(staged(knit)) <= in_staging
 
 
 class TestWhileItRuns:
@@ -326,9 +327,10 @@ def test_a_file_that_changes_during_the_upload(knit: Knit, tmp_path: Path, monke
         return original(self, prepared)
 
     monkeypatch.setattr(transfer.Transfer, "_upload", change_first)
+    in_staging = set(staged(knit))
     with pytest.raises(KnitError, match=r"data\.bin"):
         knit.start("true", files=[str(target)])
-    assert staged(knit) == []
+    assert set(staged(knit)) <= in_staging
 
 
 def test_modes_survive(knit: Knit, tmp_path: Path) -> None:
