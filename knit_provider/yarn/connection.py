@@ -104,9 +104,9 @@ class Connection:
                 if self._given_files is not None:
                     self._files = self._given_files
                 else:
-                    from knit_provider.yarn.files.choose import choose_files
+                    from knit_provider.yarn.files.choose import ChosenFiles
 
-                    self._files = choose_files(self.full_conf, self.user, lambda: self.bridge.files, self._staging)
+                    self._files = ChosenFiles(self.full_conf, self.user, lambda: self.bridge.files, self._staging)
             return self._files
 
     @property
@@ -141,6 +141,7 @@ class Connection:
             hadoop_home=self.hadoop_home,
             jar=self.jar,
             files=self._given_files,
+            am_classes=self.am_classes,
         )
 
     def prestart(self) -> None:

@@ -166,18 +166,6 @@ class ChosenFiles:
         return web
 
 
-def choose_files(
-    conf: HadoopConf,
-    user: str,
-    gateway: Callable[[], Files],
-    default: str | None = None,
-    auth: Any = None,
-    verify: bool | str | None = None,
-) -> ChosenFiles:
-    """The filesystems of a cluster, each served by what works; see :class:`ChosenFiles`."""
-    return ChosenFiles(conf, user, gateway, default, auth, verify)
-
-
 def root_of(path: str, default: str) -> str:
     """The filesystem that a path or URI is in, as ``scheme://authority``.
 
