@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hatchling.bridge.app import Application
 
 ROOT = Path(__file__).resolve().parents[3]
 JARS = ("knit_provider/jars/knit.jar", "knit_provider/jars/knit-am.sh")
@@ -102,12 +104,9 @@ def test_without_maven_the_build_says_what_to_do(tmp_path: Path, monkeypatch: py
 
 
 def load_hook(root: Path):  # type: ignore[no-untyped-def]
-    hatchling = pytest.importorskip("hatchling.bridge.app")
-    import importlib.util
-
     spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.JarBuildHook(str(root), {}, None, None, str(root), "wheel", hatchling.Application())
+    return module.JarBuildHook(str(root), {}, None, None, str(root), "wheel", Application())

@@ -7,6 +7,7 @@ import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.lang.reflect.UndeclaredThrowableException;
 import java.net.ConnectException;
+import java.net.SocketException;
 import java.net.SocketTimeoutException;
 import java.net.UnknownHostException;
 import java.security.PrivilegedActionException;
@@ -119,5 +120,8 @@ class ErrorsTest {
     assertEquals(
         "it answers, but not in Hadoop's protocol (EOFException); is the port right?",
         Errors.rootMessage(new IOException("x", new EOFException())));
+    assertEquals(
+        "it broke the connection off (Connection reset); is the port right?",
+        Errors.rootMessage(new IOException("x", new SocketException("Connection reset"))));
   }
 }
