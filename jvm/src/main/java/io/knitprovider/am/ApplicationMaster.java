@@ -20,6 +20,8 @@ import java.security.GeneralSecurityException;
 import java.util.Collections;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.io.Text;
 import org.apache.hadoop.security.Credentials;
@@ -28,12 +30,15 @@ import org.apache.hadoop.yarn.exceptions.YarnException;
 
 /**
  * One attempt, from its first line to its last: registers with the ResourceManager, asks for the
- * first containers, and only then opens the filesystem, where the ledger decides whether anything
+ * first containers, and meanwhile opens the filesystem, where the ledger decides whether anything
  * may be launched at all. Then it waits for whatever ends the application.
  */
 final class ApplicationMaster {
 
   private static final Clock CLOCK = Clock.SYSTEM;
+
+  /** How long the control channel leaves the first containers the way. */
+  private static final long CONTROL_MS = 1_000;
 
   private final AmEnvironment environment;
   private final int attempt;
@@ -48,6 +53,7 @@ final class ApplicationMaster {
 
   /** Runs the attempt to its end; returns the process's exit code. */
   int run() throws IOException, YarnException, InterruptedException {
+    Warmup.start();
     try {
       spec = SpecReader.read(AmEnvironment.readSpec());
       if (!spec.applicationId.equals(environment.applicationId)) {
@@ -58,10 +64,11 @@ final class ApplicationMaster {
     }
     // Starting is loading classes: on two processors rather than on one.
     CompletableFuture<ControlServer> port = CompletableFuture.supplyAsync(this::bind);
-    Configuration conf = ClusterConf.forYarn(spec.hadoopConf);
-    Warmup.start(spec.stagingDir);
+    Configuration files = ClusterConf.forFiles(spec.hadoopConf);
+    Configuration conf = ClusterConf.forYarn(files);
     UserGroupInformation.setConfiguration(conf);
     Credentials credentials = UserGroupInformation.getCurrentUser().getCredentials();
+    Claiming claiming = Claiming.start(spec, files, attempt, environment.containerId);
     Registration registration = new Registration(conf, CLOCK);
     ControlSecrets secrets =
         ControlSecrets.from(alias -> credentials.getSecretKey(new Text(alias)));
@@ -79,7 +86,7 @@ final class ApplicationMaster {
     }
     registration.register(environment.host, control == null ? -1 : control.port());
     logRegistered();
-    return serve(conf, registration, credentials, secrets, control, obstacle);
+    return serve(conf, registration, claiming, credentials, secrets, control, obstacle);
   }
 
   private ControlServer bind() {
@@ -103,6 +110,7 @@ final class ApplicationMaster {
   private int serve(
       Configuration conf,
       Registration registration,
+      Claiming claiming,
       Credentials credentials,
       ControlSecrets secrets,
       ControlServer control,
@@ -137,37 +145,60 @@ final class ApplicationMaster {
     heartbeat[0].start(conf, new LaunchContexts(spec, address, passedOn));
     Ending ending = new Ending(spec, application, journal, registration, heartbeat[0], control);
 
-    // The first containers are asked for. From here on there is time.
-    startControl(control, secrets, panel);
-    Opening opening = new Opening(spec, application, journal, attempt, environment.containerId);
-    if (opening.open(registration.survivors(), heartbeat[0], lease, panel)) {
+    // The first containers are asked for. Whatever else there is to do leaves them the way.
+    CountDownLatch opened = new CountDownLatch(1);
+    startControlLater(opened, control, secrets, panel);
+    Opening opening =
+        new Opening(claiming, spec, application, journal, attempt, environment.containerId);
+    boolean goesOn = opening.open(registration.survivors(), heartbeat[0], lease, panel);
+    opened.countDown();
+    if (goesOn) {
       if (address != null) {
         opening.publish(environment.host, control.port());
       }
-      watch(lease, opening, application, heartbeat[0]);
+      watch(lease, claiming, application, heartbeat[0]);
       if (spec.masterScript != null) {
         startMaster(opening, address, passedOn, application, journal);
       }
     }
     Outcome outcome = application.awaitOutcome();
-    return ending.carryOut(outcome, opening, masterScript);
+    return ending.carryOut(outcome, claiming, masterScript);
   }
 
-  private static void startControl(
-      ControlServer control, ControlSecrets secrets, ControlPanel panel) throws IOException {
+  /**
+   * Lets the control channel answer once the first containers are on their way, or after a second:
+   * loading what TLS needs takes as long as launching them, and nobody calls so soon. Callers are
+   * kept waiting meanwhile, not refused, as the port is open.
+   */
+  private static void startControlLater(
+      CountDownLatch opened, ControlServer control, ControlSecrets secrets, ControlPanel panel) {
     if (control == null) {
       return;
     }
-    try {
-      control.start(secrets, panel);
-    } catch (GeneralSecurityException e) {
-      control.stop();
-      Log.warn("the control channel's key or certificate is not usable: there is no channel", e);
-    }
+    Thread thread =
+        new Thread(
+            () -> {
+              try {
+                if (!opened.await(CONTROL_MS, TimeUnit.MILLISECONDS)) {
+                  Log.debug("the control channel starts before the filesystem is open");
+                }
+                control.start(secrets, panel);
+              } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+              } catch (GeneralSecurityException | IOException e) {
+                control.stop();
+                Log.warn(
+                    "the control channel's key or certificate is not usable: there is no channel",
+                    e);
+              }
+            },
+            "control-start");
+    thread.setDaemon(true);
+    thread.start();
   }
 
   private void watch(
-      Lease lease, Opening opening, ApplicationState application, Heartbeat heartbeat) {
+      Lease lease, Claiming claiming, ApplicationState application, Heartbeat heartbeat) {
     if (!lease.isBound()) {
       return;
     }
@@ -182,7 +213,7 @@ final class ApplicationMaster {
                       + " live on."));
           heartbeat.wake();
         };
-    new LeaseWatch(lease, CLOCK, opening::leaseTouched, opening.leaseAtStart(), expire).start();
+    new LeaseWatch(lease, CLOCK, claiming::leaseTouched, claiming.leaseAtStart(), expire).start();
   }
 
   private void startMaster(
@@ -224,7 +255,8 @@ final class ApplicationMaster {
   private int refuse(String why) throws IOException, YarnException, InterruptedException {
     Log.warn(why);
     Registration registration =
-        new Registration(ClusterConf.forYarn(Collections.emptyMap()), CLOCK);
+        new Registration(
+            ClusterConf.forYarn(ClusterConf.forFiles(Collections.emptyMap())), CLOCK);
     registration.register(environment.host, -1);
     registration.unregister(Outcome.failed(why));
     return 0;

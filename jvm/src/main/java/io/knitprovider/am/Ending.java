@@ -52,25 +52,25 @@ final class Ending {
    * @param script the script that runs beside us, or null
    * @return the process's exit code
    */
-  int carryOut(Outcome outcome, Opening opening, MasterScript script) throws InterruptedException {
+  int carryOut(Outcome outcome, Claiming claiming, MasterScript script) throws InterruptedException {
     Log.info("ending as " + outcome.finalStatus + ": " + firstLine(outcome.diagnostics));
     if (script != null) {
       script.stop();
     }
     heartbeat.wake();
     awaitContainers();
-    boolean written = writeLedger(opening.ownLedger(), outcome);
+    boolean written = writeLedger(claiming.ownLedger(), outcome);
     heartbeat.stop();
     boolean acknowledged = registration.unregister(outcome);
     if (!written) {
-      writeLedger(opening.ownLedger(), outcome); // now that nobody waits for us any more
+      writeLedger(claiming.ownLedger(), outcome); // now that nobody waits for us any more
     }
     if (control != null) {
       control.stop();
     }
     journal.close(JOURNAL_MS);
-    if (acknowledged && opening.mayDeleteStaging()) {
-      within(STAGING_MS, "removing " + spec.stagingDir, () -> opening.staging().delete());
+    if (acknowledged && claiming.mayDeleteStaging()) {
+      within(STAGING_MS, "removing " + spec.stagingDir, () -> claiming.staging().delete());
     }
     Log.info(acknowledged ? "unregistered" : "left without an acknowledgement");
     return acknowledged ? 0 : 1;

@@ -3,7 +3,6 @@ package io.knitprovider.am;
 import io.knitprovider.common.Errors;
 import java.io.PrintStream;
 import java.time.LocalDateTime;
-import java.time.format.DateTimeFormatter;
 import java.util.Locale;
 
 /**
@@ -19,8 +18,6 @@ public final class Log {
     ERROR
   }
 
-  private static final DateTimeFormatter TIME =
-      DateTimeFormatter.ofPattern("yyyy-MM-dd HH:mm:ss.SSS");
   private static final Level THRESHOLD = threshold(System.getenv("KNIT_LOG_LEVEL"));
 
   private Log() {}
@@ -63,12 +60,32 @@ public final class Log {
     if (level.compareTo(THRESHOLD) < 0) {
       return;
     }
-    String line = TIME.format(LocalDateTime.now()) + " " + level + " " + message;
+    String line = stamp(LocalDateTime.now()) + " " + level + " " + message;
     PrintStream err = System.err;
     synchronized (err) {
       err.println(line);
       err.flush();
     }
+  }
+
+  /** Like {@code 2026-01-31 09:05:00.042}. A formatter takes 50 ms to load, when every one counts. */
+  static String stamp(LocalDateTime time) {
+    StringBuilder text = new StringBuilder(23);
+    digits(text, time.getYear(), 4).append('-');
+    digits(text, time.getMonthValue(), 2).append('-');
+    digits(text, time.getDayOfMonth(), 2).append(' ');
+    digits(text, time.getHour(), 2).append(':');
+    digits(text, time.getMinute(), 2).append(':');
+    digits(text, time.getSecond(), 2).append('.');
+    return digits(text, time.getNano() / 1_000_000, 3).toString();
+  }
+
+  private static StringBuilder digits(StringBuilder text, int number, int width) {
+    String written = Integer.toString(number);
+    for (int i = written.length(); i < width; i++) {
+      text.append('0');
+    }
+    return text.append(written);
   }
 
   private static Level threshold(String name) {

@@ -1,6 +1,5 @@
 package io.knitprovider.am;
 
-import io.knitprovider.am.cluster.ClusterConf;
 import io.knitprovider.am.cluster.Heartbeat;
 import io.knitprovider.am.control.Lease;
 import io.knitprovider.am.spec.ApplicationSpec;
@@ -8,29 +7,21 @@ import io.knitprovider.am.state.ApplicationState;
 import io.knitprovider.am.state.Outcome;
 import io.knitprovider.am.state.Recovery;
 import io.knitprovider.am.store.Journal;
-import io.knitprovider.am.store.JournalReader;
 import io.knitprovider.am.store.Ledger;
-import io.knitprovider.am.store.Staging;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
-import org.apache.hadoop.security.AccessControlException;
 import org.apache.hadoop.yarn.api.records.Container;
 import org.json.JSONObject;
 
 /**
- * The part of the start that needs the filesystem: claims the ledger, takes over from earlier
- * attempts and opens the journal. Nothing is launched before all of it is done, because launches
- * wait for the journal.
+ * What comes between the first request for containers and the first launch: whether the ledger is
+ * ours, taking over from earlier attempts, and the journal, for which launches wait.
  */
 final class Opening {
 
   private static final String AM_FILE = "am.json";
-  private static final String LEASE_FILE = "lease";
-
-  /** How long the filesystem may be away when we start. */
-  private static final long PATIENCE_MS = 120_000;
 
   /** How long to wait for news of the containers that earlier attempts have launched. */
   private static final long NEWS_MS = 10_000;
@@ -41,17 +32,16 @@ final class Opening {
   private final int attempt;
   private final String ownContainer;
   private final Recovery recovery;
-  private Staging staging;
-  private Ledger ledger;
-  private Ledger.Claim claim;
-  private long leaseAtStart;
+  private final Claiming claiming;
 
   Opening(
+      Claiming claiming,
       ApplicationSpec spec,
       ApplicationState state,
       Journal journal,
       int attempt,
       String ownContainer) {
+    this.claiming = claiming;
     this.spec = spec;
     this.state = state;
     this.journal = journal;
@@ -68,16 +58,15 @@ final class Opening {
    */
   boolean open(List<Container> survivors, Heartbeat heartbeat, Lease lease, ControlPanel panel)
       throws InterruptedException {
-    List<JSONObject> past = new ArrayList<>();
     try {
-      withPatience(() -> claim(past));
+      claiming.await();
     } catch (IOException e) {
       state.end(
           Outcome.failed(
               "The ApplicationMaster cannot use " + spec.stagingDir + ": " + Log.describe(e)));
       return false;
     }
-    if (claim == Ledger.Claim.TAKEN) {
+    if (claiming.claim() == Ledger.Claim.TAKEN) {
       state.end(
           Outcome.failed(
               spec.applicationId
@@ -86,8 +75,8 @@ final class Opening {
                   + " is its ledger. Nothing was launched; submit under a new application id."));
       return false;
     }
-    if (claim == Ledger.Claim.ALREADY_OVER) {
-      state.end(ledger.outcome());
+    if (claiming.claim() == Ledger.Claim.ALREADY_OVER) {
+      state.end(claiming.ledger().outcome());
       return false;
     }
     journal.write(
@@ -96,30 +85,11 @@ final class Opening {
             .put("attempt", attempt)
             .put("container", ownContainer));
     if (attempt > 1) {
-      recover(past, survivors, heartbeat, lease);
+      recover(claiming.past(), survivors, heartbeat, lease);
       panel.recovered();
     }
-    journal.open(staging);
+    journal.open(claiming.staging());
     return state.outcome() == null;
-  }
-
-  private void claim(List<JSONObject> past) throws IOException {
-    staging = Staging.open(spec.stagingDir, ClusterConf.forFiles(spec.hadoopConf));
-    ledger =
-        new Ledger(
-            staging,
-            spec.ledgerFile,
-            Clock.SYSTEM,
-            spec.applicationId,
-            spec.submissionId,
-            attempt,
-            ownContainer);
-    claim = ledger.claim();
-    if (claim == Ledger.Claim.OURS && attempt > 1) {
-      past.clear();
-      past.addAll(JournalReader.before(attempt, staging));
-    }
-    leaseAtStart = spec.bound ? staging.modified(LEASE_FILE) : 0;
   }
 
   private void recover(
@@ -182,61 +152,13 @@ final class Opening {
             .put("host", host)
             .put("port", port);
     try {
-      staging.replace(AM_FILE, address.toString());
+      claiming.staging().replace(AM_FILE, address.toString());
     } catch (IOException e) {
       Log.warn("am.json cannot be written; the ResourceManager's report says the same", e);
     }
   }
 
-  private interface Work {
-    void run() throws IOException;
-  }
-
-  /** A NameNode that restarts or is in safe mode is back soon; one that forbids is not. */
-  private static void withPatience(Work work) throws IOException, InterruptedException {
-    long until = Clock.SYSTEM.monotonicMs() + PATIENCE_MS;
-    while (true) {
-      try {
-        work.run();
-        return;
-      } catch (AccessControlException e) {
-        throw e;
-      } catch (IOException e) {
-        if (Clock.SYSTEM.monotonicMs() > until) {
-          throw e;
-        }
-        Log.warn("the filesystem cannot be used yet, trying again", e);
-        Thread.sleep(1_000);
-      }
-    }
-  }
-
-  long leaseTouched() throws IOException {
-    return staging.modified(LEASE_FILE);
-  }
-
-  long leaseAtStart() {
-    return leaseAtStart;
-  }
-
   boolean masterStarted() {
     return recovery.masterStarted();
-  }
-
-  /** Null where the filesystem could not be opened. */
-  Staging staging() {
-    return staging;
-  }
-
-  /** The ledger, or null where it is not ours to write. */
-  Ledger ownLedger() {
-    return claim == Ledger.Claim.OURS ? ledger : null;
-  }
-
-  /** Whether the staging folder may go: not while the ledger's owner may still need it. */
-  boolean mayDeleteStaging() {
-    return staging != null
-        && claim != null
-        && (claim != Ledger.Claim.TAKEN || ledger.outcome() != null);
   }
 }

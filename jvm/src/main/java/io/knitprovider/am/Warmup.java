@@ -1,41 +1,61 @@
 package io.knitprovider.am;
 
-/**
- * Loads HDFS's larger classes while we wait for the ResourceManager. It opens nothing: it only
- * makes the opening quicker, which the first launch has to wait for.
- */
-final class Warmup {
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
 
-  /** Those whose initialization drags in most of the others. Missing ones are no matter. */
-  private static final String[] CLASSES = {
-    "org.apache.hadoop.fs.FileContext",
-    "org.apache.hadoop.fs.Hdfs",
-    "org.apache.hadoop.hdfs.DFSClient",
-    "org.apache.hadoop.hdfs.protocol.proto.ClientNamenodeProtocolProtos",
-    "org.apache.hadoop.hdfs.protocolPB.ClientNamenodeProtocolTranslatorPB",
-    "org.apache.hadoop.hdfs.DFSOutputStream",
-    "org.apache.hadoop.hdfs.DataStreamer",
-    "org.apache.hadoop.hdfs.protocol.proto.DataTransferProtos",
-  };
+/**
+ * Loads, on a second processor, the classes that the start will need: most of a start is loading
+ * classes, one after the other. They are loaded and not initialized, which runs none of their code
+ * and so cannot block or be blocked by whoever needs one at this moment.
+ */
+public final class Warmup {
+
+  /** In the order of their use; {@code devtools/am_classes.py} writes it. */
+  private static final String LIST = "classes.txt";
 
   private Warmup() {}
 
-  static void start(String stagingDir) {
-    if (!stagingDir.startsWith("hdfs:")) {
-      return;
-    }
+  /** Begins, in a thread of its own. */
+  static void start() {
     Thread thread = new Thread(Warmup::load, "warm-up");
     thread.setDaemon(true);
     thread.start();
   }
 
   private static void load() {
-    for (String name : CLASSES) {
-      try {
-        Class.forName(name);
-      } catch (ClassNotFoundException | LinkageError e) {
-        Log.debug("warm-up without " + name);
+    try {
+      for (String name : names()) {
+        load(name);
+      }
+    } catch (IOException e) {
+      Log.debug("no list of classes: " + e);
+    }
+  }
+
+  /** Loads a class, if this Hadoop and this Java have it. */
+  public static void load(String name) {
+    try {
+      Class.forName(name, false, Warmup.class.getClassLoader());
+    } catch (ClassNotFoundException | LinkageError e) {
+      Log.debug("there is no " + name);
+    }
+  }
+
+  /** The classes that a start needs. */
+  public static List<String> names() throws IOException {
+    List<String> names = new ArrayList<>();
+    try (BufferedReader lines =
+        new BufferedReader(
+            new InputStreamReader(
+                Warmup.class.getResourceAsStream(LIST), StandardCharsets.UTF_8))) {
+      for (String name = lines.readLine(); name != null; name = lines.readLine()) {
+        names.add(name);
       }
     }
+    return names;
   }
 }

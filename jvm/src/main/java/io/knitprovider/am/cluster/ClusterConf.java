@@ -7,18 +7,35 @@ import org.apache.hadoop.yarn.conf.YarnConfiguration;
 /** The node's own Hadoop configuration, completed by what the submission brought along. */
 public final class ClusterConf {
 
-  private static final String HDFS_PREFIX = "dfs.";
-
   private ClusterConf() {}
+
+  /**
+   * For the filesystem: its own patience, as the cluster has set it.
+   *
+   * <p>HDFS's files are named before anything is read. Its own classes name them when they are
+   * loaded, and every configuration that has been read by then is read once more.
+   */
+  public static Configuration forFiles(Map<String, String> brought) {
+    Configuration.addDefaultResource("hdfs-default.xml");
+    Configuration.addDefaultResource("hdfs-site.xml");
+    Configuration conf = new YarnConfiguration();
+    for (Map.Entry<String, String> setting : brought.entrySet()) {
+      if (!isSetByNode(conf, setting.getKey())) {
+        conf.set(setting.getKey(), setting.getValue(), "knit-provider");
+      }
+    }
+    return conf;
+  }
 
   /**
    * For talking to the ResourceManager and the NodeManagers. Calls give up after seconds instead of
    * Hadoop's 15 minutes: our own loops go on trying, and in between they see what else is to be
    * done.
+   *
+   * @param files what {@link #forFiles} has read
    */
-  public static Configuration forYarn(Map<String, String> brought) {
-    Configuration conf = new YarnConfiguration();
-    complete(conf, brought, false);
+  public static Configuration forYarn(Configuration files) {
+    Configuration conf = new YarnConfiguration(files);
     conf.setLong("yarn.resourcemanager.connect.max-wait.ms", 20_000);
     conf.setLong("yarn.resourcemanager.connect.retry-interval.ms", 500);
     conf.setLong("yarn.client.failover-sleep-base-ms", 100);
@@ -30,28 +47,6 @@ public final class ClusterConf {
     conf.setInt("ipc.client.connect.max.retries.on.timeouts", 1);
     conf.setInt("ipc.client.connect.timeout", 10_000);
     return conf;
-  }
-
-  /** For the filesystem: its own patience, as the cluster has set it. */
-  public static Configuration forFiles(Map<String, String> brought) {
-    // What HDFS's own classes do when they are loaded; done here first, so that we see what the
-    // node
-    // says before we add to it.
-    Configuration.addDefaultResource("hdfs-default.xml");
-    Configuration.addDefaultResource("hdfs-site.xml");
-    Configuration conf = new YarnConfiguration();
-    complete(conf, brought, true);
-    return conf;
-  }
-
-  private static void complete(Configuration conf, Map<String, String> brought, boolean withHdfs) {
-    for (Map.Entry<String, String> setting : brought.entrySet()) {
-      String key = setting.getKey();
-      // Before hdfs-site.xml is read, nobody knows what the node says about HDFS.
-      if ((withHdfs || !key.startsWith(HDFS_PREFIX)) && !isSetByNode(conf, key)) {
-        conf.set(key, setting.getValue(), "knit-provider");
-      }
-    }
   }
 
   /** Whether one of the node's own files sets it, and not only Hadoop's defaults. */

@@ -41,6 +41,7 @@ public final class ControlServer {
 
   private final HttpsServer server;
   private ThreadPoolExecutor pool;
+  private boolean stopped;
 
   private ControlServer(HttpsServer server) {
     this.server = server;
@@ -94,9 +95,12 @@ public final class ControlServer {
     return server.getAddress().getPort();
   }
 
-  /** Begins to answer. */
-  public void start(ControlSecrets secrets, ControlActions actions)
+  /** Begins to answer, unless it has been stopped already. */
+  public synchronized void start(ControlSecrets secrets, ControlActions actions)
       throws GeneralSecurityException, IOException {
+    if (stopped) {
+      return;
+    }
     SSLContext tls = secrets.tls();
     String[] protocols = protocols(tls);
     server.setHttpsConfigurator(
@@ -135,7 +139,8 @@ public final class ControlServer {
   }
 
   /** Closes the port after the answers that are under way. */
-  public void stop() {
+  public synchronized void stop() {
+    stopped = true;
     server.stop(0);
     if (pool != null) {
       pool.shutdown();

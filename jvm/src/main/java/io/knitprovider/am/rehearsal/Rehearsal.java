@@ -2,17 +2,16 @@ package io.knitprovider.am.rehearsal;
 
 import io.knitprovider.am.ApplicationMasterMain;
 import io.knitprovider.am.Log;
+import io.knitprovider.am.Warmup;
 import io.knitprovider.am.cluster.ClusterConf;
 import io.knitprovider.am.cluster.ConfFolder;
 import io.knitprovider.am.control.ControlSecrets;
 import io.knitprovider.am.store.Staging;
 import io.knitprovider.common.Json;
-import java.io.BufferedReader;
 import java.io.File;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.net.InetAddress;
 import java.net.ServerSocket;
@@ -45,9 +44,6 @@ import org.json.JSONObject;
  * class path's jars and the application's document; its secrets come over standard input.
  */
 public final class Rehearsal {
-
-  /** What a real one has loaded for HDFS, which takes a NameNode and a DataNode to do. */
-  private static final String CLASSES = "hdfs-classes.txt";
 
   private static final String CONF = "conf";
   private static final int PATIENCE_S = 20;
@@ -139,7 +135,7 @@ public final class Rehearsal {
     }
   }
 
-  /** Nobody answers; the client side is loaded all the same. */
+  /** Nobody answers; what takes a NameNode and a DataNode to load is loaded by name. */
   private static void touchHdfs() throws IOException {
     int closed;
     try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
@@ -153,22 +149,7 @@ public final class Rehearsal {
     } catch (IOException e) {
       Log.debug("no HDFS, as expected: " + Log.describe(e));
     }
-    try (BufferedReader names =
-        new BufferedReader(
-            new InputStreamReader(Rehearsal.class.getResourceAsStream(CLASSES), UTF_8))) {
-      for (String name = names.readLine(); name != null; name = names.readLine()) {
-        load(name);
-      }
-    }
-  }
-
-  private static void load(String name) {
-    try {
-      // Some wait for libraries of the machine's when they are initialized.
-      Class.forName(name, false, Rehearsal.class.getClassLoader());
-    } catch (ClassNotFoundException | LinkageError e) {
-      Log.debug("this Hadoop has no " + name);
-    }
+    Warmup.names().forEach(Warmup::load);
   }
 
   private static void callControl(StubCluster cluster, String secret) {
