@@ -55,7 +55,7 @@ def names(log: Path) -> Iterator[str]:
 
 
 @click.command(help=__doc__.splitlines()[0] if __doc__ else None)
-@click.option("--cluster", type=click.Path(file_okay=False, exists=True), help="folder of an embedded cluster that is up")
+@click.option("--cluster", type=click.Path(file_okay=False, exists=True), help="folder of an embedded cluster")
 def main(cluster: str | None) -> None:
     with tempfile.TemporaryDirectory(prefix="knit-classes-") as folder:
         log = Path(folder) / "loaded.log"

@@ -255,8 +255,7 @@ final class ApplicationMaster {
   private int refuse(String why) throws IOException, YarnException, InterruptedException {
     Log.warn(why);
     Registration registration =
-        new Registration(
-            ClusterConf.forYarn(ClusterConf.forFiles(Collections.emptyMap())), CLOCK);
+        new Registration(ClusterConf.forYarn(ClusterConf.forFiles(Collections.emptyMap())), CLOCK);
     registration.register(environment.host, -1);
     registration.unregister(Outcome.failed(why));
     return 0;

@@ -52,7 +52,8 @@ final class Ending {
    * @param script the script that runs beside us, or null
    * @return the process's exit code
    */
-  int carryOut(Outcome outcome, Claiming claiming, MasterScript script) throws InterruptedException {
+  int carryOut(Outcome outcome, Claiming claiming, MasterScript script)
+      throws InterruptedException {
     Log.info("ending as " + outcome.finalStatus + ": " + firstLine(outcome.diagnostics));
     if (script != null) {
       script.stop();

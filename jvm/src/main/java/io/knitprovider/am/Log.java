@@ -68,7 +68,9 @@ public final class Log {
     }
   }
 
-  /** Like {@code 2026-01-31 09:05:00.042}. A formatter takes 50 ms to load, when every one counts. */
+  /**
+   * Like {@code 2026-01-31 09:05:00.042}. A formatter takes 50 ms to load, when every one counts.
+   */
   static String stamp(LocalDateTime time) {
     StringBuilder text = new StringBuilder(23);
     digits(text, time.getYear(), 4).append('-');

@@ -150,7 +150,8 @@ public final class Errors {
       return "it answers, but not in Hadoop's protocol (" + message(root) + "); is the port right?";
     }
     if (root.getClass() == SocketException.class) {
-      // Which of EOF, "Connection reset" and "Broken pipe" is seen depends on who is quicker, when a
+      // Which of EOF, "Connection reset" and "Broken pipe" is seen depends on who is quicker, when
+      // a
       // server that speaks another protocol hangs up on bytes it has not read.
       return "it broke the connection off (" + message(root) + "); is the port right?";
     }
