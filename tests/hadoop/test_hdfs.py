@@ -11,7 +11,6 @@ import pytest
 
 from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError, PermissionDenied
-from knit_provider.yarn.files.choose import ChosenFiles
 from knit_provider.yarn.files.namenodes import NameNodes
 from knit_provider.yarn.files.native import NativeFiles
 from knit_provider.yarn.files.port import RemoteFileExists, RemoteFileNotFound
@@ -317,5 +316,3 @@ def test_of_two_namenodes_the_one_that_answers_is_asked_again(conf):
     serving = WebHDFS(conf.default_fs, both)
     assert serving.status("/").is_dir
     assert both._in_order()[0] == conf.namenode_web_addresses()[0]
-
-

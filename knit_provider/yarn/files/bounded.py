@@ -18,7 +18,8 @@ class Stalled(Exception):
 class Pulse:
     """By this a call shows that it gets on, and learns that nobody waits for it any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._last = time.monotonic()
         self._given_up = False
 
@@ -32,14 +33,18 @@ class Pulse:
             raise Stalled
         self._last = time.monotonic()
 
+    def allow(self, seconds: float) -> None:
+        """From now on, let so many seconds pass between two beats."""
+        self._seconds = seconds
+
     def give_up(self) -> None:
         """Let the next :meth:`beat` end the call."""
         self._given_up = True
 
     @property
-    def silence(self) -> float:
-        """Seconds since the last beat."""
-        return time.monotonic() - self._last
+    def left(self) -> float:
+        """Seconds until the next beat is overdue."""
+        return self._last + self._seconds - time.monotonic()
 
 
 def call_bounded(action: Callable[[Pulse], _T], seconds: float) -> _T:
@@ -54,7 +59,7 @@ def call_bounded(action: Callable[[Pulse], _T], seconds: float) -> _T:
     Raises:
         Stalled: it went without one for longer. It goes on until its next beat, and may still take effect.
     """
-    pulse = Pulse()
+    pulse = Pulse(seconds)
     done = threading.Event()
     results: list[_T] = []
     errors: list[BaseException] = []
@@ -70,8 +75,8 @@ def call_bounded(action: Callable[[Pulse], _T], seconds: float) -> _T:
 
     threading.Thread(target=run, name="knit-bounded-call", daemon=True).start()
     try:
-        while not done.wait(max(0.05, seconds - pulse.silence)):
-            if pulse.silence >= seconds:
+        while not done.wait(max(0.05, pulse.left)):
+            if pulse.left <= 0:
                 raise Stalled
     finally:
         pulse.give_up()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import os
 import re
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 from knit_provider.yarn.errors import ConfigurationError, KnitError
 from knit_provider.yarn.files.local import LocalContent
+from knit_provider.yarn.files.namenodes import DataNodeUnreachable
 from knit_provider.yarn.files.port import FileStatus, RemoteFileExists
 
 _PARALLEL = 8
@@ -45,13 +47,22 @@ class Hdfs(ABC):
                 raise ConfigurationError(f"{name!r} is no file's name")
         self._private_folder(folder)
 
+        made: builtins.list[str] = []
+
         def write(name: str) -> None:
             self._create(f"{folder}/{name}", LocalContent.of_bytes(files[name]), overwrite=overwrite)
+            made.append(name)
 
         if not files:
             return {}
-        with ThreadPoolExecutor(min(_PARALLEL, len(files)), thread_name_prefix="knit-write") as pool:
-            list(pool.map(write, files))
+        try:
+            with ThreadPoolExecutor(min(_PARALLEL, len(files)), thread_name_prefix="knit-write") as pool:
+                list(pool.map(write, files))
+        except DataNodeUnreachable:
+            # It is tried again another way, where our own files would be in the way.
+            for name in made if not overwrite else ():
+                self.delete(f"{folder}/{name}")
+            raise
         return self._written(folder, files)
 
     def put(

@@ -7,10 +7,12 @@ connections keeps it for three minutes. So every call runs under :func:`call_bou
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import itertools
 import os
+import pathlib
 import pwd
 import threading
 import time
@@ -64,6 +66,23 @@ def environment_user() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return "unknown"
+
+
+def _missing_cache(ccache: str | None) -> str | None:
+    """The file that a ticket would be in, where that can be told and isn't there."""
+    name = ccache or os.environ.get("KRB5CCNAME")
+    if os.environ.get("HADOOP_TOKEN_FILE_LOCATION"):
+        return None
+    if name is None:
+        # What krb5.conf says of another place is the library's to find out.
+        name = f"/tmp/krb5cc_{os.geteuid()}"  # noqa: S108 - MIT's and Heimdal's own place
+        configured = pathlib.Path(os.environ.get("KRB5_CONFIG", "/etc/krb5.conf").partition(":")[0])
+        with contextlib.suppress(OSError):
+            if "default_ccache_name" in configured.read_text(errors="replace"):
+                return None
+    kind, colon, path = name.partition(":")
+    file = path if colon and kind == "FILE" else name if name.startswith("/") else None
+    return file if file is not None and not os.path.exists(file) else None
 
 
 class NativeFiles(Hdfs):
@@ -126,6 +145,8 @@ class NativeFiles(Hdfs):
             return f"the keytab {keytab} cannot be read"
         elif os.environ.get("HADOOP_PROXY_USER", user) != user:
             return f"it would act for {os.environ['HADOOP_PROXY_USER']}, whom HADOOP_PROXY_USER names, not for {user}"
+        elif keytab is None and (missing := _missing_cache(ccache)):
+            return f"there is no Kerberos ticket: {missing} is not there; run kinit, or give a keytab"
         elif (principal or keytab or ccache) and os.environ.get("HADOOP_TOKEN_FILE_LOCATION"):
             return "it would take the tokens that HADOOP_TOKEN_FILE_LOCATION names before the login that is given"
         try:
@@ -144,7 +165,7 @@ class NativeFiles(Hdfs):
         prefix = str(self._conf.get("dfs.user.home.dir.prefix") or "/user")
         return f"{self.root}{prefix.rstrip('/')}/{self._user}"
 
-    def probe(self, seconds: float = CALL_TIMEOUT) -> None:
+    def probe(self, seconds: float | None = None) -> None:
         """Ask something small, to know whether the filesystem can be reached so.
 
         Raises:
@@ -234,15 +255,30 @@ class NativeFiles(Hdfs):
 
         options = WriteOptions(permission=0o600, overwrite=overwrite, create_parent=parents, replication=replication)
 
+        begun = threading.Event()
+
         def write(client: Client, pulse: Pulse) -> None:
             target = client.create(name, options)
+            begun.set()
+            written = 0
             while piece := content.read(_PIECE):
                 pulse.beat()
                 target.write(piece)
+                written += len(piece)
+                if written > _PIECE:
+                    # More than a buffer takes: the DataNode is there.
+                    pulse.allow(SILENCE_TIMEOUT)
             pulse.beat()
             target.close()
 
-        self._transfer(name, write)
+        try:
+            self._transfer(name, write)
+        except DataNodeUnreachable:
+            # The NameNode has the name already, and the next way in must not find it taken.
+            if begun.is_set() and not overwrite:
+                with contextlib.suppress(KnitError):
+                    self.delete(name)
+            raise
 
     def _download(self, name: str, max_bytes: int) -> bytes:
         def read(client: Client, pulse: Pulse) -> bytes:
@@ -250,6 +286,7 @@ class NativeFiles(Hdfs):
             content = bytearray()
             for piece in source.read_range_stream(0, min(max_bytes, len(source))):
                 pulse.beat()
+                pulse.allow(SILENCE_TIMEOUT)
                 content += piece
             return bytes(content)
 
@@ -261,6 +298,7 @@ class NativeFiles(Hdfs):
         def update(client: Client, pulse: Pulse) -> None:
             for piece in client.read(name).read_range_stream(0, length):
                 pulse.beat()
+                pulse.allow(SILENCE_TIMEOUT)
                 found.update(piece)
 
         self._transfer(name, update)
@@ -281,8 +319,9 @@ class NativeFiles(Hdfs):
             replication=0 if folder else int(raw.replication or 0),
         )
 
-    def _call(self, name: str, action: Callable[[Client], _T], seconds: float = CALL_TIMEOUT) -> _T:
+    def _call(self, name: str, action: Callable[[Client], _T], seconds: float | None = None) -> _T:
         client = self._connected()
+        seconds = seconds or CALL_TIMEOUT
         try:
             return call_bounded(lambda _pulse: action(client), seconds)
         except Stalled:
@@ -295,16 +334,16 @@ class NativeFiles(Hdfs):
     def _transfer(self, name: str, action: Callable[[Client, Pulse], _T]) -> _T:
         client = self._connected()
         try:
-            return call_bounded(lambda pulse: action(client, pulse), SILENCE_TIMEOUT)
+            return call_bounded(lambda pulse: action(client, pulse), CALL_TIMEOUT)
         except Stalled:
             raise DataNodeUnreachable(
-                f"the bytes of {self.root}{name} stood still for {SILENCE_TIMEOUT:g} s; does a firewall here let the "
-                "DataNodes' data ports through?"
+                f"the bytes of {self.root}{name} do not move; does a firewall here let the DataNodes' data ports "
+                "through?"
             ) from None
         except (OSError, RuntimeError, ValueError) as error:
             if is_of_datanodes(error):
                 raise DataNodeUnreachable(
-                    f"no DataNode takes or gives the bytes of {self.root}{name}: {error}"
+                    f"no DataNode takes or gives the bytes of {self.root}{name}: {str(error)[:200]}"
                 ) from error
             raise error_of(error, name, self.root) from error
 
@@ -344,7 +383,7 @@ class NativeFiles(Hdfs):
         self._lock = threading.Lock()
         if self._client is not None:
             # Its runtime's threads are not here, and freeing it would wait for them for ever.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._client))
+            pass  #             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._client))
             self._client = None
 
 
