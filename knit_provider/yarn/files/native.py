@@ -383,7 +383,7 @@ class NativeFiles(Hdfs):
         self._lock = threading.Lock()
         if self._client is not None:
             # Its runtime's threads are not here, and freeing it would wait for them for ever.
-            pass  #             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._client))
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._client))
             self._client = None
 
 
