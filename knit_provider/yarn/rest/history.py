@@ -173,7 +173,10 @@ class HistoryLogs:
             ):
                 if response.status_code != 200:
                     body = b"".join(chunk for chunk, _ in zip(chunks, range(16), strict=False))
-                    raise self._refusal(Answer("GET", url, response.status_code, response.headers, body), app_id, owner)
+                    answer = Answer("GET", url, response.status_code, response.headers, body)
+                    if response.status_code >= 500:
+                        self._check_there(base, app_id, owner, container.id, file)
+                    raise self._refusal(answer, app_id, owner)
                 try:
                     written, missing = copy_sections(chunks, out)
                 except NotWrapped as error:
@@ -189,6 +192,17 @@ class HistoryLogs:
             if not complete:
                 with contextlib.suppress(OSError):
                     os.unlink(local)
+
+    def _check_there(self, base: str, app_id: str, owner: str, container_id: str, file: str) -> None:
+        """Some versions meet a log that isn't there with an error of their own; only the list tells them apart.
+
+        Raises:
+            RemoteFileNotFound: it is not in the list.
+        """
+        for container in self._containers(base, app_id, owner):
+            if container.id == container_id and any(found.name == file for found in container.files):
+                return
+        raise RemoteFileNotFound(f"{base} has no log {file} of {container_id}")
 
     def _refusal(self, answer: Answer, app_id: str, owner: str) -> Exception:
         """What an answer other than 200 means."""
