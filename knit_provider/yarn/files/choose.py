@@ -1,4 +1,4 @@
-"""Which implementation serves a path: WebHDFS where that works, else the gateway."""
+"""Which implementation serves a path: hdfs-native where it can act as the user, else WebHDFS, else the gateway."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from knit_provider.yarn.errors import KnitError
+from knit_provider.yarn.errors import ClusterUnavailable, KnitError
 from knit_provider.yarn.files.namenodes import DataNodeUnreachable, NameNodes
+from knit_provider.yarn.files.native import NameNodeSilent, NativeFiles, NotServed
 from knit_provider.yarn.files.port import Files, FileStatus, Space
 from knit_provider.yarn.files.webhdfs import WebHDFS
 from knit_provider.yarn.spec.environment import scheme_of
@@ -21,29 +22,42 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-class ChosenFiles:
-    """All Hadoop filesystems of a cluster: each path goes to WebHDFS if it lies in HDFS, else through the gateway.
+NATIVE, WEB, GATEWAY = "hdfs-native", "webhdfs", "gateway"
 
-    Once a filesystem's web ports prove to be out of reach, the gateway serves it from then on. That is decided before
-    any byte was written, so nothing happens twice.
+# Long enough for a busy NameNode, short enough to have the other ways tried within a minute.
+_PROBE_SECONDS = 10.0
+
+
+class ChosenFiles:
+    """All Hadoop filesystems of a cluster: paths in HDFS go through what serves there, others through the gateway.
+
+    HDFS is served by hdfs-native where that can act as the user, else by WebHDFS, else by the gateway. Once a way in
+    proves to be closed (DataNodes out of reach, say), the next one serves from then on. That is decided before any
+    byte was published, so nothing happens twice.
 
     Args:
         conf: the cluster's configuration.
         user: who the filesystems take us for.
-        gateway: gives the implementation through the gateway; called on first need, since it starts a JVM.
+        gateway: gives the implementation through the gateway; called on first need, since it starts a JVM. None (the
+            default): there is none, and what only it could serve is an error that says what was tried.
         default: URI of the filesystem that paths without a scheme are in. Default ``fs.defaultFS``.
         auth: a ``requests`` authentication object in place of ``user.name``.
         verify: as in ``requests``.
+        principal, keytab, ccache: the Kerberos login for hdfs-native; default the environment's ticket cache.
     """
 
     def __init__(
         self,
         conf: HadoopConf,
         user: str,
-        gateway: Callable[[], Files],
+        gateway: Callable[[], Files] | None = None,
         default: str | None = None,
         auth: Any = None,
         verify: bool | str | None = None,
+        *,
+        principal: str | None = None,
+        keytab: str | None = None,
+        ccache: str | None = None,
     ) -> None:
         self._conf = conf
         self._user = user
@@ -51,29 +65,36 @@ class ChosenFiles:
         self._default = root_of(default or conf.default_fs, conf.default_fs)
         self._auth = auth
         self._verify = verify
-        self._web: dict[str, WebHDFS | None] = {}
-        self._reasons: dict[str, str] = {}
-        self._lock = threading.Lock()
+        self._login = {"principal": principal, "keytab": keytab, "ccache": ccache}
+        self._ways: dict[tuple[str, str], NativeFiles | WebHDFS | None] = {}
+        self._reasons: dict[tuple[str, str], str] = {}
+        self._lock = threading.RLock()
 
     def serving(self, path: str) -> str:
-        """What serves a path now, for messages: ``webhdfs`` or ``gateway``."""
-        return "gateway" if self._web_for(root_of(path, self._default)) is None else "webhdfs"
+        """What serves a path now, for messages: ``hdfs-native``, ``webhdfs`` or ``gateway``."""
+        return self._chosen(root_of(path, self._default))[0]
 
     def uri_home(self) -> str:
         """The user's home folder in the default filesystem."""
-        return self._with(self._default, lambda files: files.uri_home())
+        # hdfs-native knows the place by convention only, and not what the NameNode makes of a Kerberos principal.
+        web = self._way(self._default, WEB) if self._conf.is_secure else None
+        return (
+            web.uri_home()
+            if web is not None
+            else self._with(self._default, lambda files: files.uri_home(), repeatable=True)
+        )
 
     def status(self, path: str) -> FileStatus | None:
         """What is known of a path; None where there is nothing."""
-        return self._with(path, lambda files: files.status(self._full(path)))
+        return self._with(path, lambda files: files.status(self._full(path)), repeatable=True)
 
     def list(self, path: str, limit: int = 1000) -> Sequence[FileStatus]:
         """The entries of a folder, at most ``limit``."""
-        return self._with(path, lambda files: files.list(self._full(path), limit))
+        return self._with(path, lambda files: files.list(self._full(path), limit), repeatable=True)
 
     def read(self, path: str, max_bytes: int = 16 * 1024 * 1024) -> bytes:
         """The content of a small file."""
-        return self._with(path, lambda files: files.read(self._full(path), max_bytes))
+        return self._with(path, lambda files: files.read(self._full(path), max_bytes), repeatable=True)
 
     def write_many(self, directory: str, files: Mapping[str, bytes], overwrite: bool = False) -> dict[str, FileStatus]:
         """Write small private files into a private folder."""
@@ -95,7 +116,7 @@ class ChosenFiles:
 
     def mkdirs(self, path: str, mode: str = "700") -> None:
         """Make a folder and its parents; one that exists is left as it is."""
-        self._with(path, lambda files: files.mkdirs(self._full(path), mode))
+        self._with(path, lambda files: files.mkdirs(self._full(path), mode), repeatable=True)
 
     def rename(self, source: str, target: str) -> None:
         """Move without overwriting, within one filesystem."""
@@ -107,63 +128,105 @@ class ChosenFiles:
 
     def free(self, path: str) -> Space:
         """Room in the filesystem, and the quota on a path."""
-        return self._with(path, lambda files: files.free(self._full(path)))
+        # hdfs-native knows of the quota only.
+        web = self._way(root_of(path, self._default), WEB)
+        return (
+            web.free(self._full(path))
+            if web is not None
+            else self._with(path, lambda f: f.free(self._full(path)), repeatable=True)
+        )
 
     def close(self) -> None:
-        """Close the connections of WebHDFS; the gateway belongs to somebody else."""
+        """Close our own connections; the gateway belongs to somebody else."""
         with self._lock:
-            for web in self._web.values():
-                if web is not None:
-                    web.close()
-            self._web.clear()
+            for way in self._ways.values():
+                if way is not None:
+                    way.close()
+            self._ways.clear()
 
     def _full(self, path: str) -> str:
         return path if scheme_of(path) else self._default + path
 
-    def _with(self, path: str, action: Callable[[Files], _T]) -> _T:
+    def _with(self, path: str, action: Callable[[Files], _T], repeatable: bool = False) -> _T:
         root = root_of(path, self._default)
-        web = self._web_for(root)
-        if web is None:
-            return action(self._through_gateway(root))
-        try:
-            return action(web)
-        except DataNodeUnreachable as error:
-            with self._lock:
-                self._web[root] = None
-                self._reasons[root] = str(error)
-            _log.warning("files in %s go through the gateway JVM from now on: %s", root, error)
-            return action(self._through_gateway(root))
+        while True:
+            name, files = self._chosen(root)
+            if files is None:
+                return action(self._through_gateway(root))
+            try:
+                return action(files)
+            except NameNodeSilent as error:
+                # It may go on for ever: hdfs-native turns to no other NameNode as long as this one is not dead.
+                self._retire(root, name, error)
+                if not repeatable:
+                    raise
+            except (DataNodeUnreachable, NotServed) as error:
+                self._retire(root, name, error)
+
+    def _retire(self, root: str, name: str, error: KnitError) -> None:
+        with self._lock:
+            self._ways[root, name] = None
+            self._reasons[root, name] = str(error)
+        following, files = self._chosen(root)
+        if files is not None or self._gateway is not None:
+            _log.warning("files in %s go through %s from now on: %s", root, following, error)
+
+    def _chosen(self, root: str) -> tuple[str, NativeFiles | WebHDFS | None]:
+        for name in (NATIVE, WEB):
+            way = self._way(root, name)
+            if way is not None:
+                return name, way
+        return GATEWAY, None
 
     def _through_gateway(self, root: str) -> Files:
+        reasons = "; ".join(
+            f"{name}: {self._reasons[root, name]}" for name in (NATIVE, WEB) if (root, name) in self._reasons
+        )
+        if self._gateway is None:
+            raise ClusterUnavailable(
+                f"nothing here serves the filesystem {root}. {reasons}. Repair one of these, or let the JVM do it: "
+                'bridge="jvm", with Java and Hadoop\'s classes'
+            )
         try:
             return self._gateway()
         except KnitError as error:
-            reason = self._reasons.get(root)
-            if reason is None:
+            if not reasons:
                 raise
-            raise type(error)(f"{error} (it is needed since WebHDFS does not serve {root}: {reason})") from error
+            raise type(error)(f"{error} (it is needed since nothing else serves {root}: {reasons})") from error
 
-    def _web_for(self, root: str) -> WebHDFS | None:
+    def _way(self, root: str, name: str) -> NativeFiles | WebHDFS | None:
         with self._lock:
-            if root not in self._web:
-                self._web[root] = self._try_web(root)
-            return self._web[root]
+            if (root, name) not in self._ways:
+                try:
+                    self._ways[root, name] = self._try_native(root) if name == NATIVE else self._try_web(root)
+                except (KnitError, _Unfit) as error:
+                    # Where the NameNode itself is down, the last way will say so in its turn.
+                    _log.info("%s does not serve %s: %s", name, root, error)
+                    self._ways[root, name] = None
+                    self._reasons[root, name] = str(error)
+            return self._ways[root, name]
 
-    def _try_web(self, root: str) -> WebHDFS | None:
+    def _try_native(self, root: str) -> NativeFiles:
+        reason = NativeFiles.why_not(self._conf, self._user, root=root, **self._login)
+        if reason is not None:
+            raise _Unfit(reason)
+        files = NativeFiles(root, self._conf, self._user, **self._login)
+        files.probe(_PROBE_SECONDS)
+        return files
+
+    def _try_web(self, root: str) -> WebHDFS:
         if scheme_of(root + "/") not in ("hdfs", "webhdfs", "swebhdfs"):
-            return None
+            raise _Unfit(f"{root} is no HDFS")
         if self._conf.is_secure and self._auth is None:
-            return None
-        try:
-            addresses = self._conf.namenode_web_addresses(root)
-            web = WebHDFS(root, NameNodes(addresses, self._user, self._auth, self._verify))
-            web.uri_home()
-        except KnitError as error:
-            # Where the NameNode itself is down, the gateway will say so in its turn.
-            _log.info("files in %s go through the gateway JVM, not WebHDFS: %s", root, error)
-            self._reasons[root] = str(error)
-            return None
+            raise _Unfit("the cluster wants Kerberos, and no authentication for HTTP is at hand")
+        addresses = self._conf.namenode_web_addresses(root)
+        web = WebHDFS(root, NameNodes(addresses, self._user, self._auth, self._verify))
+        web.uri_home()
         return web
+
+
+class _Unfit(Exception):
+    """A way in is not for this filesystem or user, and was not tried."""
 
 
 def root_of(path: str, default: str) -> str:

@@ -225,7 +225,7 @@ class NameNodes:
                     continue
                 remote = answer.remote_exception() or {}
                 if answer.status >= 400 and remote.get("exception") in _NOT_ACTIVE:
-                    problems.append(f"{address} is not active: {_first_line(remote.get('message', ''))}")
+                    problems.append(f"{address} is not active: {first_line(remote.get('message', ''))}")
                     may_pass = True
                     continue
                 with self._lock:
@@ -253,18 +253,30 @@ class NameNodes:
                 f"{answer.url} answered {answer.shown()}, which is no answer of WebHDFS's; is that the NameNode's web "
                 "port (9870 by default), and is dfs.webhdfs.enabled true?"
             )
-        words = _first_line(remote["message"])
-        kind = _ERRORS.get(remote["exception"])
-        if kind is None and "could only be written to" in words:
-            return ClusterUnavailable(f"{path}: HDFS has no DataNode with room for it: {words}")
-        if kind is None:
-            kind = ClusterUnavailable if answer.status >= 500 else KnitError
-        if kind is ConfigurationError and "Quota" in remote["exception"]:
-            words = f"the quota is exceeded: {words}"
-        return kind(f"{path}: {words}" if path not in words else words)
+        return error_from_hdfs(remote["exception"], remote["message"], path, answer.status)
 
 
-def _first_line(message: str) -> str:
+def error_from_hdfs(exception: str, message: str, path: str, status: int = 0) -> KnitError:
+    """The error for an exception of HDFS's.
+
+    Args:
+        exception: its class, without the package.
+        message: its text, with or without a stack trace behind it.
+        path: what was asked for.
+        status: of the HTTP answer that it came in, where it came in one.
+    """
+    words = first_line(message)
+    kind = _ERRORS.get(exception)
+    if kind is None and "could only be written to" in words:
+        return ClusterUnavailable(f"{path}: HDFS has no DataNode with room for it: {words}")
+    if kind is None:
+        kind = ClusterUnavailable if status >= 500 or exception in _NOT_ACTIVE else KnitError
+    if kind is ConfigurationError and "Quota" in exception:
+        words = f"the quota is exceeded: {words}"
+    return kind(f"{path}: {words}" if path not in words else words)
+
+
+def first_line(message: str) -> str:
     """Hadoop puts a stack trace behind the message of what failed on a DataNode."""
     with contextlib.suppress(IndexError):
         return message.strip().splitlines()[0]

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 import time
-import uuid
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
-from knit_provider.yarn.errors import ConfigurationError, KnitError
+from knit_provider.yarn.errors import KnitError
+from knit_provider.yarn.files.hdfs import Hdfs
 from knit_provider.yarn.files.local import LocalContent, digest_of
 from knit_provider.yarn.files.namenodes import NameNodes
 from knit_provider.yarn.files.port import FileStatus, RemoteFileExists, RemoteFileNotFound, Space
 
-_PARALLEL = 8
-_PAGE = 1000
 
-
-class WebHDFS:
+class WebHDFS(Hdfs):
     """One HDFS, as one user sees it through its NameNodes' and DataNodes' web ports.
 
     Args:
@@ -31,7 +23,7 @@ class WebHDFS:
     """
 
     def __init__(self, root: str, namenodes: NameNodes) -> None:
-        self.root = root.rstrip("/")
+        super().__init__(root)
         self._namenodes = namenodes
         self._home: str | None = None
 
@@ -66,76 +58,9 @@ class WebHDFS:
             after = page[-1]["pathSuffix"]
         return found[:limit]
 
-    def read(self, path: str, max_bytes: int = 16 * 1024 * 1024) -> bytes:
-        """The content of a small file."""
-        name = self._path(path)
-        content = self._namenodes.download(name, max_bytes + 1)
-        if len(content) > max_bytes:
-            raise ConfigurationError(f"{path} has more than the {max_bytes} bytes that are read at once")
-        return content
-
-    def write_many(self, directory: str, files: Mapping[str, bytes], overwrite: bool = False) -> dict[str, FileStatus]:
-        """Write small private files into a private folder."""
-        folder = self._path(directory).rstrip("/")
-        for name in files:
-            if not name or "/" in name or name in (".", ".."):
-                raise ConfigurationError(f"{name!r} is no file's name")
-        self._private_folder(folder)
-
-        def write(name: str) -> None:
-            body = LocalContent.of_bytes(files[name])
-            self._namenodes.upload(
-                f"{folder}/{name}", body, permission="600", overwrite=str(overwrite).lower(), createparent="false"
-            )
-
-        if not files:
-            return {}
-        with ThreadPoolExecutor(min(_PARALLEL, len(files)), thread_name_prefix="knit-write") as pool:
-            list(pool.map(write, files))
-        return self._written(folder, files)
-
-    def put(
-        self,
-        local: str | os.PathLike[str],
-        remote: str,
-        sha256: str | None = None,
-        replication: int | None = None,
-    ) -> FileStatus:
-        """Upload one file, so that ``remote`` is complete or absent at every moment."""
-        target = self._path(remote)
-        with LocalContent.of_file(local) as content:
-            existing = self.status(remote)
-            if existing is not None:
-                return self._same(existing, content, sha256)
-            parent, _, _ = target.rpartition("/")
-            self.mkdirs(parent or "/")
-            # Beside a folder that is named after the digest, so that this one never holds anything but its one file.
-            beside = parent.rpartition("/")[0] if sha256 and parent.endswith(f"/{sha256}") else parent
-            temporary = f"{beside}/.tmp-{uuid.uuid4()}"
-            published = False
-            try:
-                self._namenodes.upload(temporary, content, permission="600", overwrite="false", replication=replication)
-                content.check_unchanged(sha256)
-                uploaded = self._uploaded(temporary, content)
-                self.rename(temporary, target)
-                published = True
-            except RemoteFileExists:
-                # Somebody else was faster. Equal content is as good as ours.
-                existing = self.status(remote)
-                if existing is None:
-                    raise
-                return self._same(existing, content, sha256)
-            finally:
-                if not published:
-                    with contextlib.suppress(KnitError):
-                        self.delete(temporary)
-            return replace(uploaded, path=self.root + target)
-
     def delete(self, path: str, recursive: bool = False) -> bool:
         """Remove a path; False where there was nothing."""
-        name = self._path(path)
-        if name.strip("/") == "":
-            raise ConfigurationError(f"{path} is the root of a filesystem, which is not deleted")
+        name = self._deletable(path)
         answer = self._namenodes.call("DELETE", "DELETE", name, recursive=str(recursive).lower())
         return bool(answer.get("boolean"))
 
@@ -166,8 +91,7 @@ class WebHDFS:
         try:
             self._namenodes.call("PUT", "SETTIMES", name, modificationtime=now)
         except RemoteFileNotFound:
-            body = LocalContent.of_bytes(b"")
-            self._namenodes.upload(name, body, permission="600", overwrite="false", createparent="false")
+            self._create(name, LocalContent.of_bytes(b""))
 
     def free(self, path: str) -> Space:
         """Room in the filesystem, and the quota on a path."""
@@ -200,22 +124,6 @@ class WebHDFS:
             return int(bean["Total"]), int(bean["Used"]), int(bean["Free"])
         return None, None, None
 
-    def _path(self, path: str) -> str:
-        """The absolute path within this filesystem that a path or URI names."""
-        parts = urlsplit(path)
-        name = path
-        if parts.scheme and "://" in path:
-            scheme, rest = path.split("://", 1)
-            authority, slash, name = rest.partition("/")
-            name = slash + name or "/"
-            if authority and f"{scheme}://{authority}" != self.root:
-                raise ConfigurationError(f"{path} is not in {self.root}")
-        if not name.startswith("/"):
-            raise ConfigurationError(f"{path} is no absolute path")
-        if "\0" in name or any(part in (".", "..") for part in name.split("/")):
-            raise ConfigurationError(f"{path!r} is no plain path")
-        return re.sub("/{2,}", "/", name)
-
     def _status(self, name: str, raw: Mapping[str, Any]) -> FileStatus:
         folder = raw["type"] == "DIRECTORY"
         return FileStatus(
@@ -228,44 +136,29 @@ class WebHDFS:
             replication=0 if folder else int(raw["replication"]),
         )
 
-    def _private_folder(self, folder: str) -> None:
-        found = self.status(folder)
-        if found is None:
-            self.mkdirs(folder, "700")
-        elif not found.is_dir:
-            raise RemoteFileExists(f"{folder} is a file, not a folder")
-        elif int(found.permission, 8) & 0o077:
-            self._namenodes.call("PUT", "SETPERMISSION", folder, permission="700")
+    def _create(
+        self,
+        name: str,
+        content: LocalContent,
+        *,
+        overwrite: bool = False,
+        parents: bool = False,
+        replication: int | None = None,
+    ) -> None:
+        self._namenodes.upload(
+            name,
+            content,
+            permission="600",
+            overwrite=str(overwrite).lower(),
+            createparent=str(parents).lower(),
+            replication=replication,
+        )
 
-    def _written(self, folder: str, files: Mapping[str, bytes]) -> dict[str, FileStatus]:
-        found = {status.path.rpartition("/")[2]: status for status in self.list(folder, _PAGE)}
-        result = {}
-        for name, content in files.items():
-            status = found.get(name) or self.status(f"{folder}/{name}")
-            if status is None or status.length != len(content):
-                raise KnitError(
-                    f"{folder}/{name} was written and is not there as it was written; does somebody else write it?"
-                )
-            result[name] = status
-        return result
+    def _download(self, name: str, max_bytes: int) -> bytes:
+        return self._namenodes.download(name, max_bytes)
 
-    def _uploaded(self, temporary: str, content: LocalContent) -> FileStatus:
-        status = self.status(temporary)
-        if status is None or status.length != len(content):
-            there = "nothing" if status is None else f"{status.length} bytes"
-            raise KnitError(f"{content.name} has {len(content)} bytes, and {there} of it arrived in {temporary}")
-        if status.permission != "600":
-            self._namenodes.call("PUT", "SETPERMISSION", temporary, permission="600")
-            status = replace(status, permission="600")
-        return status
+    def _digest(self, name: str, length: int) -> str:
+        return digest_of(self._namenodes.download(name, length))
 
-    def _same(self, existing: FileStatus, content: LocalContent, sha256: str | None) -> FileStatus:
-        """The target is there: fine if it holds the same."""
-        if not existing.is_dir and existing.length == len(content):
-            if sha256 and existing.path.endswith(f"/{sha256}/{existing.path.rpartition('/')[2]}"):
-                # It was verified before it got this name, and nothing of ours writes to it afterwards.
-                return existing
-            theirs = self._namenodes.download(self._path(existing.path), existing.length)
-            if digest_of(theirs) == (sha256 or content.digest()):
-                return existing
-        raise RemoteFileExists(f"{existing.path} exists already, with other content than {content.name}")
+    def _set_permission(self, name: str, mode: str) -> None:
+        self._namenodes.call("PUT", "SETPERMISSION", name, permission=mode)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -11,13 +9,10 @@ from urllib.parse import quote
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
 from knit_provider.yarn.rest.active import is_redirect
 from knit_provider.yarn.rest.answers import Answer, error_of
+from knit_provider.yarn.rest.log_text import unwrapped
 from knit_provider.yarn.rest.session import Session
 from knit_provider.yarn.rest.shapes import app_of_container, items, number
 
-_HEADER_END = re.compile(rb"^Log ?Contents:\n", re.MULTILINE)
-_HEADER_LENGTH = re.compile(rb"^LogLength:\s*(\d+)\s*$", re.MULTILINE)
-_WRAPPED = (b"Container: ", b"LogType:", b"\nLogType:")
-_LARGEST_HEADER = 64 * 1024
 # How much more than is missing is asked for, in case the file grows between two requests.
 _SLACK = (256 * 1024, 16 * 2**20)
 
@@ -144,7 +139,7 @@ class NodeManager:
                 if self._is_elsewhere(answer):
                     return None
                 raise error_of(answer, self._session.user)
-            length, content = _unwrapped(chunks)
+            length, content = unwrapped(chunks)
             if length is None:  # an old NodeManager, which sends the bare file
                 start, remaining = 0, None
             else:
@@ -184,35 +179,3 @@ class NodeManager:
 
 
 _TOO_LATE = -1
-
-
-def _unwrapped(chunks: Iterator[bytes]) -> tuple[int | None, Iterator[bytes]]:
-    """Take off the lines that a NodeManager puts around a log.
-
-    Returns:
-        The whole file's length and what follows the header. The length is None where there is no such header.
-    """
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        end = _HEADER_END.search(head)
-        if end is not None and head.startswith(_WRAPPED):
-            length = _HEADER_LENGTH.search(head[: end.start()])
-            if length is not None:
-                return int(length[1]), _chain(head[end.end() :], chunks)
-        if len(head) > _LARGEST_HEADER or not _may_be_wrapped(head):
-            break
-    if head.startswith(b"End of LogType:"):  # an empty file has a tail and no header
-        return 0, iter(())
-    return None, _chain(head, chunks)
-
-
-def _may_be_wrapped(head: bytes) -> bool:
-    starts = (*_WRAPPED, b"End of LogType:")
-    return any(head.startswith(start) or start.startswith(head) for start in starts)
-
-
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    if first:
-        yield first
-    yield from rest

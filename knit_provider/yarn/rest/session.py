@@ -194,11 +194,12 @@ class Session:
         *,
         ok: Collection[int] = (200,),
         accept: str = "application/json",
+        timeout: float | None = None,
     ) -> Answer:
         """GET from another daemon of the cluster, a NodeManager say; redirects are given back, not followed."""
         try:
             answer = self._transport.exchange(
-                "GET", url, timeout=self.timeout, params=self._params(params), headers={"Accept": accept}
+                "GET", url, timeout=timeout or self.timeout, params=self._params(params), headers={"Accept": accept}
             )
         except Unanswered as e:
             raise ClusterUnavailable(str(e)) from e
@@ -208,16 +209,16 @@ class Session:
 
     @contextmanager
     def stream_url(
-        self, url: str, params: Mapping[str, Any] | None = None, *, accept: str = "*/*"
+        self, url: str, params: Mapping[str, Any] | None = None, *, accept: str = "*/*", timeout: float | None = None
     ) -> Iterator[tuple[requests.Response, Iterator[bytes]]]:
         """GET from another daemon without reading the body: gives the answer and an iterator over its pieces.
 
-        Only the pause between two pieces is limited (to :attr:`timeout`), not the whole.
+        Only the pause between two pieces is limited (to ``timeout``, by default the session's), not the whole.
         """
         headers = {"Accept": accept}
         try:
             with self._transport.stream(
-                "GET", url, timeout=self.timeout, params=self._params(params), headers=headers
+                "GET", url, timeout=timeout or self.timeout, params=self._params(params), headers=headers
             ) as response:
                 yield response, self._transport.chunks(response)
         except Unanswered as e:

@@ -1,4 +1,4 @@
-"""The Files port on a real HDFS, over WebHDFS and through the gateway: the same promises, whoever serves."""
+"""The Files port on a real HDFS, by hdfs-native, WebHDFS and the gateway: the same promises, whoever serves."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ import pytest
 
 from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError, PermissionDenied
-from knit_provider.yarn.files.choose import ChosenFiles
 from knit_provider.yarn.files.namenodes import NameNodes
+from knit_provider.yarn.files.native import NativeFiles
 from knit_provider.yarn.files.port import RemoteFileExists, RemoteFileNotFound
 from knit_provider.yarn.files.webhdfs import WebHDFS
 
 USER = "alice"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _environment():
+    """hdfs-native takes a simple user from the environment alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HADOOP_USER_NAME", USER)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +36,13 @@ def web(conf, user=USER):
     return WebHDFS(conf.default_fs, NameNodes(conf.namenode_web_addresses(), user))
 
 
-@pytest.fixture(scope="module", params=["webhdfs", "gateway"])
+@pytest.fixture(scope="module", params=["hdfs-native", "webhdfs", "gateway"])
 def files(request, conf, cluster):
-    if request.param == "webhdfs":
+    if request.param == "hdfs-native":
+        serving = NativeFiles(conf.default_fs, conf, USER)
+        yield serving
+        serving.close()
+    elif request.param == "webhdfs":
         serving = web(conf)
         yield serving
         serving.close()
@@ -237,7 +249,10 @@ def test_a_touch_makes_a_file_and_then_moves_its_time_only(files, folder):
 
 def test_free_space_is_told(files, folder):
     space = files.free(folder)
-    assert 0 < space.remaining <= space.capacity
+    if isinstance(files, NativeFiles):
+        assert space.capacity is None, "hdfs-native can tell it now: let it"
+    else:
+        assert 0 < space.remaining <= space.capacity
     assert (space.space_quota, space.name_quota) == (None, None)
 
 
@@ -250,9 +265,15 @@ def test_somebody_elses_files_are_refused(files):
         files.write_many("/user/bob/x", {"a": b""})
 
 
-@pytest.mark.parametrize("name", ["a b", "é", "100%", "a+b", "x&y=z", "q?u#h", "日本"])
-def test_odd_names_are_kept(conf, name):
-    serving = web(conf)
+def without_java(conf, kind):
+    """A fresh implementation that needs no JVM."""
+    return web(conf) if kind == "webhdfs" else NativeFiles(conf.default_fs, conf, USER)
+
+
+@pytest.mark.parametrize("kind", ["hdfs-native", "webhdfs"])
+@pytest.mark.parametrize("name", ["a b", "é", "100%", "a+b", "x&y=z", "q?u#h", "日本", "s*[1]{x}\\"])
+def test_odd_names_are_kept(conf, name, kind):
+    serving = without_java(conf, kind)
     base = f"{serving.uri_home()}/test-{uuid.uuid4().hex}"
     try:
         serving.write_many(base, {name: b"content"})
@@ -262,10 +283,11 @@ def test_odd_names_are_kept(conf, name):
         serving.delete(base, recursive=True)
 
 
-def test_a_quota_shows_and_its_excess_is_named(cluster, conf):
+@pytest.mark.parametrize("kind", ["hdfs-native", "webhdfs"])
+def test_a_quota_shows_and_its_excess_is_named(cluster, conf, kind):
     admin = NameNodes(conf.namenode_web_addresses(), os.environ.get("USER") or "root")
     path = f"/user/{USER}/quota-{uuid.uuid4().hex}"
-    serving = web(conf)
+    serving = without_java(conf, kind)
     serving.mkdirs(path)
     try:
         admin.call("PUT", "SETQUOTA", path, namespacequota=3, storagespacequota=1_000_000_000)
@@ -294,24 +316,3 @@ def test_of_two_namenodes_the_one_that_answers_is_asked_again(conf):
     serving = WebHDFS(conf.default_fs, both)
     assert serving.status("/").is_dir
     assert both._in_order()[0] == conf.namenode_web_addresses()[0]
-
-
-def test_webhdfs_is_chosen_where_it_answers_and_starts_no_jvm(conf):
-    def no_gateway():
-        raise AssertionError("no JVM is needed")
-
-    chosen = ChosenFiles(conf, USER, no_gateway)
-    assert chosen.uri_home() == f"{conf.default_fs}/user/{USER}"
-    assert chosen.status(f"/user/{USER}").path == chosen.uri_home()
-    assert chosen.serving("/x") == "webhdfs"
-
-
-def test_another_filesystem_and_a_silent_webhdfs_go_through_the_gateway(cluster, conf):
-    gateway = web(conf)
-    chosen = ChosenFiles(conf, USER, lambda: gateway)
-    assert chosen.serving("file:///tmp") == "gateway"
-    assert chosen.serving("s3a://bucket/x") == "gateway"
-    silent = HadoopConf.load(hadoop_conf_dir=str(cluster.conf_dir), pars={"dfs.namenode.http-address": "127.0.0.1:1"})
-    chosen = ChosenFiles(silent, USER, lambda: gateway)
-    assert chosen.serving("/") == "gateway"
-    assert chosen.uri_home() == gateway.uri_home()
