@@ -188,7 +188,7 @@ class LocalCluster:
 
     @property
     def daemons(self) -> dict[str, Daemon]:
-        """All daemons: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver``, ``nodemanager-N``, ``kdc``."""
+        """All: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver``, ``nodemanager-N``, ``kdc``."""
         self._reload()
         return dict(self._daemons)
 

@@ -1,4 +1,4 @@
-"""One daemon: a process of its own (a JVM, but for the KDC), in a session of its own, that can be killed and started again."""
+"""One daemon: a JVM of its own (the KDC is none), in a session of its own, that can be killed and started again."""
 
 from __future__ import annotations
 

@@ -233,7 +233,8 @@ def settings_for(realm: Realm) -> dict[str, str]:
     """The Hadoop settings that make a cluster a Kerberos one."""
     user = daemon_user()
     keytab = str(realm.services_keytab)
-    http = f"HTTP/_HOST@{REALM}"
+    # All of the keytab's, since clients make a principal of whatever name they call this machine by.
+    http = "*"
     secure = {
         "hadoop.security.authentication": "kerberos",
         # It would compare the host in each daemon's principal with the name of its address, of which loopback has many.
@@ -281,7 +282,6 @@ def settings_for(realm: Realm) -> dict[str, str]:
         secure[key] = keytab
     for daemon in ("yarn.resourcemanager", "yarn.nodemanager", "mapreduce.jobhistory"):
         secure[f"{daemon}.webapp.spnego-principal"] = http
-    secure["dfs.namenode.kerberos.internal.spnego.principal"] = http
     return secure
 
 
