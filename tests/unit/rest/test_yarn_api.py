@@ -65,7 +65,7 @@ class TestKnitsSignature:
 
     def test_kerberos_says_what_it_needs(self, monkeypatch):
         monkeypatch.setattr("knit_provider.yarn.rest.auth.import_module", _no_module)
-        with pytest.raises(ConfigurationError, match="requests-kerberos"):
+        with pytest.raises(ConfigurationError, match="gssapi"):
             YARNAPI("h", 1, kerberos=True)
 
 
