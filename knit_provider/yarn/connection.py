@@ -79,7 +79,8 @@ class Connection:
         self._files: Files | None = None
         self._paths: Paths | None = None
         # None is what the session finds right by itself: a password where there is one, else the default ticket.
-        auth = KerberosAuth(self.login) if self.secure and not conf.password else None
+        tickets = self.secure or self.login != KerberosLogin()
+        auth = KerberosAuth(self.login) if tickets and not conf.password else None
         self.session = Session(conf, user=self.user, auth=auth)
         self.api = YARNAPI(session=self.session)
 

@@ -50,7 +50,7 @@ class KerberosAuth(AuthBase):
         request.headers["Authorization"] = f"Negotiate {base64.b64encode(token).decode()}"
         try:
             # The hook is not called for this one, which requests sends as an adapter, not as a session.
-            again: requests.Response = response.connection.send(request, **kwargs)  # type: ignore[attr-defined]
+            again: requests.Response = response.connection.send(request, **kwargs)
         finally:
             del request.headers["Authorization"]
         again.history.append(response)
