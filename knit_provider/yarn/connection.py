@@ -80,8 +80,8 @@ class Connection:
         self._paths: Paths | None = None
         # None is what the session finds right by itself: a password where there is one, else the default ticket.
         tickets = self.secure or self.login != KerberosLogin()
-        auth = KerberosAuth(self.login) if tickets and not conf.password else None
-        self.session = Session(conf, user=self.user, auth=auth)
+        self._auth = KerberosAuth(self.login) if tickets and not conf.password else None
+        self.session = Session(conf, user=self.user, auth=self._auth)
         self.api = YARNAPI(session=self.session)
 
     @property
@@ -105,6 +105,8 @@ class Connection:
             if self._bridge is None:
                 from knit_provider.yarn.bridge.jvm import JvmBridge
 
+                # What Java would say of a missing ticket names no way out.
+                self.check_login()
                 self._bridge = JvmBridge(
                     self.full_conf,
                     user=self.user,
@@ -127,7 +129,7 @@ class Connection:
                     from knit_provider.yarn.files.choose import ChosenFiles
 
                     self._files = ChosenFiles(
-                        self.full_conf, self.user, lambda: self.bridge.files, self._staging, self.session.auth
+                        self.full_conf, self.user, lambda: self.bridge.files, self._staging, self._auth
                     )
             return self._files
 
@@ -186,7 +188,7 @@ class Connection:
         Raises:
             ConfigurationError, AuthenticationFailed: there is none; the message says what to do.
         """
-        if isinstance(self.session.auth, KerberosAuth):
+        if self._auth is not None:
             self.login.check()
 
     def prestart(self) -> None:
