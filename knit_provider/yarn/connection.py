@@ -105,6 +105,7 @@ class Connection:
             if self._bridge is None:
                 from knit_provider.yarn.bridge.jvm import JvmBridge
 
+                cache = self.login.cache_file if self.secure else None
                 # What Java would say of a missing ticket names no way out.
                 self.check_login()
                 self._bridge = JvmBridge(
@@ -112,7 +113,7 @@ class Connection:
                     user=self.user,
                     principal=self.login.principal,
                     keytab=self.login.keytab,
-                    ccache=self.login.cache_file,
+                    ccache=cache,
                     java_home=self.java_home,
                     hadoop_home=self.hadoop_home,
                 )

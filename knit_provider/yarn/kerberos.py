@@ -60,12 +60,13 @@ class KerberosLogin:
 
     @property
     def cache_file(self) -> str | None:
-        """The path of ``ccache``; None where none is given.
+        """The path of ``ccache``, else of what ``KRB5CCNAME`` names; None where both are missing, or for a keytab.
 
         Raises:
             ConfigurationError: it is of a kind that is no file, which only C programs can read.
         """
-        return None if self.ccache is None else cache_path(self.ccache)
+        name = None if self.keytab else self.ccache or os.environ.get("KRB5CCNAME")
+        return cache_path(name) if name else None
 
     def credentials(self) -> Any:
         """Credentials as ``gssapi`` has them, good for now.
