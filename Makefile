@@ -1,6 +1,7 @@
 # Everything a developer runs. `make help` lists the targets; CONTRIBUTING.md says more.
 #
-# Needs Python 3.10 or newer, a JDK 17 or newer and Maven; everything else goes into .venv and Maven's own repository.
+# Needs Python 3.10 or newer, a JDK 17 or newer and Maven, and Kerberos' own packages, which are installed where that
+# needs no password; everything else goes into .venv and Maven's own repository.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,7 +16,7 @@ JVM_SOURCES := pom.xml $(shell find jvm -type f -not -path '*/test/*' 2>/dev/nul
 # Further arguments for pytest, as in: make test-hadoop ARGS="-k kill -x"
 ARGS ?=
 
-.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-airflow demo soak bench ui docs clean
+.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-kerberos test-airflow packages demo soak bench ui docs clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,9 +29,13 @@ $(READY): pyproject.toml hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "knit-provider needs Python 3.10 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Set PYTHON=")'
 	@echo "Setting up $(VENV) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@bash devtools/system_packages.sh $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow]' --group dev
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow,kerberos]' --group dev
 	@touch $@
+
+packages: ## The system's packages for Kerberos: install what is missing, or say it
+	@bash devtools/system_packages.sh $(PYTHON)
 
 jar: $(JAR) ## Build knit.jar with Maven if its sources are newer
 	@echo "jar: $(JAR), $$(( $$(wc -c < $(JAR)) / 1024 )) KiB"
@@ -65,14 +70,17 @@ test-java: ## JUnit
 	@echo "test-java: $$(cat target/surefire-reports/TEST-*.xml | grep -o '<testcase ' | wc -l) JUnit tests passed"
 
 # In this order, and in one run: the quick ones fail first, and all share one cluster.
-test-python: $(READY) $(JAR) ## All of pytest
-	@$(BIN)/pytest tests/unit tests/hadoop tests/airflow $(ARGS)
+test-python: packages $(READY) $(JAR) ## All of pytest
+	@$(BIN)/pytest tests/unit tests/hadoop tests/airflow tests/kerberos $(ARGS)
 
 test-unit: $(READY) ## pytest without any daemon
 	@$(BIN)/pytest tests/unit $(ARGS)
 
 test-hadoop: $(READY) $(JAR) ## pytest on the embedded Hadoop
 	@$(BIN)/pytest tests/hadoop $(ARGS)
+
+test-kerberos: packages $(READY) $(JAR) ## pytest on an embedded Hadoop with Kerberos
+	@$(BIN)/pytest tests/kerberos $(ARGS)
 
 test-airflow: $(READY) $(JAR) ## pytest with a real Airflow on the embedded Hadoop
 	@$(BIN)/pytest tests/airflow $(ARGS)

@@ -35,6 +35,7 @@ def cluster() -> None:
 @click.option("--hadoop-version", type=click.Choice(HADOOP_VERSIONS), help=f"[default: {HADOOP_VERSIONS[0]}]")
 @click.option("-D", "overrides", multiple=True, metavar="KEY=VALUE", help="A Hadoop property. Repeatable.")
 @click.option("--queue", "queues", multiple=True, metavar="NAME[:STATE]", help="One more queue. Repeatable.")
+@click.option("--kerberos", is_flag=True, default=None, help="With a KDC and Kerberos on every port. Hadoop 3.3.6.")
 @click.option(
     "--timeout", type=click.FloatRange(1), default=300.0, show_default=True, help="Seconds until it is ready."
 )
@@ -44,6 +45,7 @@ def up(
     hadoop_version: str | None,
     overrides: tuple[str, ...],
     queues: tuple[str, ...],
+    kerberos: bool | None,
     timeout: float,
 ) -> None:
     """Brings the cluster up, or what is missing of it."""
@@ -68,6 +70,7 @@ def up(
             queues=extra or None,
             progress=progress,
             timeout=timeout,
+            kerberos=kerberos,
         )
         started = local.up()
     if started:

@@ -16,18 +16,22 @@ from knit_provider.localcluster.disk import disk_errors, require_space
 from knit_provider.localcluster.guard import Guard
 from knit_provider.localcluster.jars import HADOOP_VERSIONS, hadoop_jars
 from knit_provider.localcluster.java import Java, find_java
+from knit_provider.localcluster.kdc import Realm, find_programs, settings_for
 from knit_provider.localcluster.launch import Plan, marker
 from knit_provider.localcluster.leftovers import container_processes
-from knit_provider.localcluster.ports import PortPool
+from knit_provider.localcluster.native import native_library
+from knit_provider.localcluster.ports import LOOPBACK, PortPool, split_address
 from knit_provider.localcluster.process import ProcessId, end_all, processes_with
 from knit_provider.localcluster.progress import Progress
 from knit_provider.localcluster.settings import Layout, cluster_settings, node_settings, write_conf
 from knit_provider.localcluster.startup import Startup
 from knit_provider.localcluster.status import ClusterStatus, look
+from knit_provider.localcluster.users import daemon_user
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
 
 _NEEDED_BYTES = 1024 * 1024 * 1024
-_STORAGE = ("namenode", "datanode")
+_STORAGE = ("namenode", "datanode", "kdc")
+_KERBEROS_VERSION = "3.3.6"
 
 
 class LocalCluster:
@@ -48,18 +52,21 @@ class LocalCluster:
         progress: Progress | None = None,
         timeout: float = 300.0,
         temporary: bool = False,
+        kerberos: bool | None = None,
     ) -> None:
         """Describes a cluster; nothing is started.
 
         Args:
             directory: its folder; ``$XDG_STATE_HOME/knit-provider/cluster`` by default.
             nodes: NodeManagers; 2 by default, or as many as it has if it is up.
-            hadoop_version: 3.5.0 (default) or 3.3.6.
+            hadoop_version: 3.5.0 (default) or 3.3.6, which a cluster with Kerberos needs.
             overrides: Hadoop properties that win over ours.
             queues: queues beside ``default`` and ``other``: name -> properties (``capacity`` in percent, ``state``...).
             progress: shown the steps of ``up``.
             timeout: seconds within which every daemon has to be ready.
             temporary: delete the folder when a cluster ends that is tied to this process.
+            kerberos: with a KDC of its own, and daemons that let nobody in without a ticket; False by default, or as
+                the folder's last run was.
         """
         if nodes is not None and (isinstance(nodes, bool) or not isinstance(nodes, int) or not 1 <= nodes <= 32):
             raise ConfigurationError(f"nodes is {nodes!r}; it has to be a whole number from 1 to 32.")
@@ -75,6 +82,7 @@ class LocalCluster:
         self._progress = progress or Progress()
         self._timeout = timeout
         self._temporary = temporary
+        self._kerberos = kerberos
         self._guard: Guard | None = None
         self._mine = False
         self._state = state.load(self.directory)
@@ -180,7 +188,7 @@ class LocalCluster:
 
     @property
     def daemons(self) -> dict[str, Daemon]:
-        """All daemons: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver``, ``nodemanager-N``."""
+        """All: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver``, ``nodemanager-N``, ``kdc``."""
         self._reload()
         return dict(self._daemons)
 
@@ -189,6 +197,28 @@ class LocalCluster:
         """The NodeManagers."""
         self._reload()
         return [daemon for name, daemon in self._daemons.items() if kind_of(name) == "nodemanager"]
+
+    @property
+    def kerberos(self) -> bool:
+        """Whether it is a cluster with Kerberos."""
+        return bool(self._known().kdc)
+
+    @property
+    def realm(self) -> Realm:
+        """The Kerberos realm: its ``krb5_conf``, ``users``, ``principal(user)``, ``keytab(user)`` and ``ticket(user)``.
+
+        Raises:
+            ConfigurationError: the cluster has none.
+        """
+        found = self._plan.realm
+        if found is None:
+            raise ConfigurationError(f"The cluster in {self.directory} has no Kerberos: knit cluster up --kerberos")
+        return found
+
+    @property
+    def keytabs(self) -> dict[str, Path]:
+        """User -> keytab, in a cluster with Kerberos."""
+        return {user: self.realm.keytab(user) for user in self.realm.users}
 
     @property
     def settings(self) -> dict[str, str]:
@@ -237,11 +267,20 @@ class LocalCluster:
         return self._known().settings["mapreduce.jobhistory.webapp.address"]
 
     def env(self) -> dict[str, str]:
-        """The variables that make other programs use this cluster."""
+        """The variables that make other programs use this cluster.
+
+        With Kerberos ``KRB5CCNAME`` is among them, a cache with a fresh ticket of the daemons' user.
+        """
+        kerberos = {}
+        if self.kerberos:
+            kerberos = {**self.realm.environment(), "KRB5CCNAME": f"FILE:{self.realm.cache}"}
+            if self._daemons["kdc"].alive:
+                self.realm.ticket(daemon_user(), self.realm.cache)
         return {
             "HADOOP_CONF_DIR": str(self.conf_dir),
             "HADOOP_HOME": str(self.hadoop_home),
             "JAVA_HOME": self._known().java_home,
+            **kerberos,
         }
 
     def _start(self, names: Collection[str], *, tied: bool) -> bool:
@@ -272,7 +311,8 @@ class LocalCluster:
     def _plan_anew(self, pool: PortPool) -> None:
         """Settles settings and ports of a cluster that is down, and writes its folder."""
         previous = self._state
-        version = self._version or (previous.hadoop_version if previous else HADOOP_VERSIONS[0])
+        kerberos = self._kerberos if self._kerberos is not None else bool(previous and previous.kdc)
+        version = self._version_for(kerberos)
         if previous and previous.hadoop_version != version and self._layout.formatted.exists():
             raise ConfigurationError(
                 f"The HDFS in {self.directory} was made by Hadoop {previous.hadoop_version}; {version} cannot use it. "
@@ -280,18 +320,25 @@ class LocalCluster:
             )
         java = find_java(os.environ, version)
         jars = hadoop_jars(version, report=self._progress.note)
+        native = native_library(report=self._progress.note) if kerberos else None
         # Containers of dead NodeManagers, or a daemon of a start that died before it could write down its pid.
         self._sweep()
         for folder in (self._layout.logs, self._layout.tmp, self._layout.data):
             folder.mkdir(exist_ok=True)
         overrides = self._overrides or {}
         queues = self._queues or {}
+        kdc = ""
+        if kerberos:
+            find_programs()
+            before_it = split_address(previous.kdc, "the former KDC")[1] if previous and previous.kdc else None
+            kdc = f"{LOOPBACK}:{pool.pick(before_it)}"
         settings = cluster_settings(
             self._layout,
             pool,
             overrides=overrides,
             queues=queues,
             previous=previous.settings if previous else {},
+            security=settings_for(Realm(self._layout, kdc)) if kdc else None,
         )
         nodes = {}
         for number in range(1, (self._nodes or 2) + 1):
@@ -309,14 +356,26 @@ class LocalCluster:
             overrides=overrides,
             queues=queues,
             started=time.time(),
+            kdc=kdc,
         )
-        hadoop_home.build(self._layout, jars, java, version)
+        hadoop_home.build(self._layout, jars, java, version, native)
         write_conf(self._layout.conf, settings)
         shutil.rmtree(self.directory / "nodes", ignore_errors=True)
         for name in nodes:
             self._write_node(name)
         state.save(self.directory, self._state)
         self._adopt()
+
+    def _version_for(self, kerberos: bool) -> str:
+        default = _KERBEROS_VERSION if kerberos else HADOOP_VERSIONS[0]
+        version = self._version or (self._state.hadoop_version if self._state else default)
+        if kerberos and version != _KERBEROS_VERSION:
+            raise ConfigurationError(
+                f"A cluster with Kerberos runs Hadoop {_KERBEROS_VERSION}, not {version}: there the NodeManagers "
+                "refuse to aggregate logs without a native library, and none is published for that version. "
+                + ("Leave hadoop_version out." if self._version else "Choose another folder.")
+            )
+        return version
 
     def _write_node(self, name: str) -> None:
         write_conf(self._plan.conf_of(name), self._plan.settings_of(name))
@@ -341,7 +400,9 @@ class LocalCluster:
 
     def _sweep(self) -> list[ProcessId]:
         """Kills what bears the cluster's mark, and returns what is still there."""
-        return end_all([*processes_with(marker(self.directory)), *container_processes(self.directory)], grace=0)
+        words = [marker(self.directory), Realm(self._layout, "").marker]
+        ours = [process for word in words for process in processes_with(word)]
+        return end_all([*ours, *container_processes(self.directory)], grace=0)
 
     def _refuse_other_settings(self) -> None:
         current = self._running()
@@ -350,6 +411,7 @@ class LocalCluster:
             ("hadoop_version", self._version, current.hadoop_version),
             ("overrides", self._overrides, current.overrides),
             ("queues", self._queues, current.queues),
+            ("kerberos", self._kerberos, bool(current.kdc)),
         ):
             if asked is not None and asked != has:
                 raise ConfigurationError(
@@ -391,7 +453,8 @@ class LocalCluster:
     @property
     def _plan(self) -> Plan:
         current = self._known()
-        return Plan(self._layout, Java(Path(current.java_home), current.java_major), current.settings, current.nodes)
+        java = Java(Path(current.java_home), current.java_major)
+        return Plan(self._layout, java, current.settings, current.nodes, current.kdc)
 
     def _known(self) -> state.State:
         if self._state is None:

@@ -1,4 +1,4 @@
-"""One daemon: a JVM of its own, in a session of its own, that can be killed and started again."""
+"""One daemon: a JVM of its own (the KDC is none), in a session of its own, that can be killed and started again."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ TITLES: Mapping[str, str] = {
     "resourcemanager": "ResourceManager",
     "nodemanager": "NodeManager",
     "historyserver": "JobHistoryServer",
+    "kdc": "Kerberos KDC",
 }
 HEAP_MB: Mapping[str, int] = {
     "namenode": 512,
@@ -50,7 +51,7 @@ class Launch:
     """All that starting a daemon takes.
 
     Attributes:
-        command: the JVM's words.
+        command: the words of the command.
         environment: the whole environment: nothing of the caller's leaks in.
         directory: working directory.
         log: what it logs.
@@ -73,7 +74,7 @@ class Daemon:
     """A daemon of a cluster.
 
     Attributes:
-        name: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver`` or ``nodemanager-N``.
+        name: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver``, ``nodemanager-N`` or ``kdc``.
         addresses: property -> ``host:port`` that it listens on.
     """
 

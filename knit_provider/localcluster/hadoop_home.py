@@ -48,6 +48,8 @@ here="$(cd -P "$(dirname "$(readlink -f "${{BASH_SOURCE[0]}}")")/.." && pwd)"
 export HADOOP_HOME="$here"
 if [ "${{1:-}}" = --config ]; then export HADOOP_CONF_DIR="$2"; shift 2; fi
 export HADOOP_CONF_DIR="${{HADOOP_CONF_DIR:-$here/etc/hadoop}}"
+# MIT's tools read this variable, Java does not.
+[ -n "${{KRB5_CONFIG:-}}" ] && krb5="-Djava.security.krb5.conf=$KRB5_CONFIG"
 [ -n "${{JAVA_HOME:-}}" ] || export JAVA_HOME={java_home}
 classpath="$HADOOP_CONF_DIR:$here/share/hadoop/common/*"
 if [ -n "${{HADOOP_CLASSPATH:-}}" ]; then
@@ -70,12 +72,12 @@ case "$sub" in
   *) echo "{command}: $sub is no command of this embedded Hadoop; it has {usage}|classpath|CLASSNAME" >&2; exit 2 ;;
 esac
 # shellcheck disable=SC2086 - options are words
-exec "$JAVA_HOME/bin/java" {options} ${{HADOOP_HEAPSIZE_MAX:+-Xmx${{HADOOP_HEAPSIZE_MAX}}m}} \\
+exec "$JAVA_HOME/bin/java" {options} ${{krb5:-}} ${{HADOOP_HEAPSIZE_MAX:+-Xmx${{HADOOP_HEAPSIZE_MAX}}m}} \\
   ${{HADOOP_OPTS:-}} ${{HADOOP_CLIENT_OPTS:-}} -cp "$classpath" "$class" "$@"
 """
 
 
-def build(layout: Layout, jars: Path, java: Java, version: str) -> None:
+def build(layout: Layout, jars: Path, java: Java, version: str, native: Path | None = None) -> None:
     """Makes the folder's commands and its link to the jars; the conf is written by whoever knows the settings.
 
     Args:
@@ -83,6 +85,7 @@ def build(layout: Layout, jars: Path, java: Java, version: str) -> None:
         jars: the cached jars.
         java: used by the commands unless the caller has a ``JAVA_HOME``.
         version: Hadoop's version.
+        native: the cached native library, where one is wanted.
     """
     binaries = layout.home / "bin"
     binaries.mkdir(parents=True, exist_ok=True)
@@ -90,6 +93,10 @@ def build(layout: Layout, jars: Path, java: Java, version: str) -> None:
     if layout.jars.is_symlink() or layout.jars.exists():
         layout.jars.unlink()
     layout.jars.symlink_to(jars)
+    layout.native.parent.mkdir(parents=True, exist_ok=True)
+    layout.native.unlink(missing_ok=True)
+    if native is not None:
+        layout.native.symlink_to(native)
     options = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", *java.opens]
     for command, classes in _CLASSES.items():
         path = binaries / command

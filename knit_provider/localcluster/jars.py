@@ -70,7 +70,7 @@ def hadoop_jars(
         return folder / "jars"
     with disk_errors(root, f"The cache of Hadoop {version}"):
         root.mkdir(parents=True, exist_ok=True)
-        with _lock(root / f"{version}.lock", report):
+        with cache_lock(root / f"{version}.lock", report):
             if not is_complete(folder):  # somebody else may have finished while we waited
                 _resolve(version, root, folder, environ, report)
     return folder / "jars"
@@ -86,12 +86,7 @@ def is_complete(folder: Path) -> bool:
 
 
 def _resolve(version: str, root: Path, folder: Path, environ: Mapping[str, str], report: Callable[[str], None]) -> None:
-    maven = shutil.which("mvn", path=environ.get("PATH"))
-    if maven is None:
-        raise ConfigurationError(
-            f"Hadoop {version}'s jars are not in {folder} and there is no Maven (mvn) on PATH to fetch them. "
-            "Install Maven 3.6.3 or newer, or copy that folder from a machine that has it."
-        )
+    maven = find_maven(environ, f"Hadoop {version}'s jars are", folder)
     require_space(root, _NEEDED_BYTES, f"the jars of Hadoop {version}")
     report(f"Resolving Hadoop {version}'s jars with Maven into {folder} (once per user)")
     building = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=root))
@@ -102,7 +97,7 @@ def _resolve(version: str, root: Path, folder: Path, environ: Mapping[str, str],
             f"-DoutputDirectory={building / 'jars'}", "-DincludeScope=runtime",
         ]  # fmt: skip
         log = root / f"{version}.log"
-        _run_maven(command, log, version, environ)
+        run_maven(command, log, f"Hadoop {version}", environ)
         jars = {jar.name: jar.stat().st_size for jar in sorted((building / "jars").glob("*.jar"))}
         missing = [prefix for prefix in _REQUIRED if not any(name.startswith(prefix) for name in jars)]
         if missing:
@@ -118,7 +113,32 @@ def _resolve(version: str, root: Path, folder: Path, environ: Mapping[str, str],
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _run_maven(command: list[str], log: Path, version: str, environ: Mapping[str, str]) -> None:
+def find_maven(environ: Mapping[str, str], what: str, folder: Path) -> str:
+    """The ``mvn`` command.
+
+    Args:
+        environ: whose ``PATH`` is searched.
+        what: what it is wanted for, with its verb, for the error.
+        folder: where that should have been.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    maven = shutil.which("mvn", path=environ.get("PATH"))
+    if maven is None:
+        raise ConfigurationError(
+            f"{what} not in {folder} and there is no Maven (mvn) on PATH to fetch it with. "
+            "Install Maven 3.6.3 or newer, or copy that folder from a machine that has it."
+        )
+    return maven
+
+
+def run_maven(command: list[str], log: Path, what: str, environ: Mapping[str, str]) -> None:
+    """Runs Maven with its output in a file.
+
+    Raises:
+        ConfigurationError: it failed; the message has its first words about why.
+    """
     with log.open("wb") as out:
         try:
             done = subprocess.run(
@@ -130,20 +150,19 @@ def _run_maven(command: list[str], log: Path, version: str, environ: Mapping[str
                 timeout=_TIMEOUT,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise ConfigurationError(
-                f"Maven could not fetch Hadoop {version}: {error}. Its output is in {log}."
-            ) from error
+            raise ConfigurationError(f"Maven could not fetch {what}: {error}. Its output is in {log}.") from error
     if done.returncode:
         lines = log.read_text(errors="replace").splitlines()
         errors = [line for line in lines if "ERROR" in line] or lines
         raise ConfigurationError(
-            f"Maven could not fetch Hadoop {version} (exit code {done.returncode}); its output is in {log}:\n"
+            f"Maven could not fetch {what} (exit code {done.returncode}); its output is in {log}:\n"
             + "\n".join(f"  {line}" for line in errors[:8])
         )
 
 
 @contextmanager
-def _lock(path: Path, report: Callable[[str], None]) -> Iterator[None]:
+def cache_lock(path: Path, report: Callable[[str], None]) -> Iterator[None]:
+    """Holds a lock file of the cache, as long as it takes to get it."""
     with path.open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

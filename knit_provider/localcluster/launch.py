@@ -11,9 +11,10 @@ from pathlib import Path
 
 from knit_provider.localcluster.daemon import HEAP_MB, MAIN_CLASSES, Launch, kind_of
 from knit_provider.localcluster.java import Java
+from knit_provider.localcluster.kdc import Realm
 from knit_provider.localcluster.settings import ADDRESSES, NODE_ADDRESSES, Layout
 from knit_provider.localcluster.users import daemon_user
-from knit_provider.localcluster.web import NotReady, WebHDFS, get_json
+from knit_provider.localcluster.web import NotReady, Web, WebHDFS
 
 # All that daemons, and so containers, inherit from whoever starts the cluster. A stray HADOOP_CONF_DIR, CLASSPATH or
 # JAVA_TOOL_OPTIONS of the caller's would make it another cluster.
@@ -34,17 +35,30 @@ class Plan:
         java: what runs them.
         settings: shared settings.
         nodes: NodeManager -> its own settings.
+        kdc: address of the KDC of a cluster with Kerberos, else empty.
     """
 
     layout: Layout
     java: Java
     settings: Mapping[str, str]
     nodes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    kdc: str = ""
+
+    @property
+    def realm(self) -> Realm | None:
+        """The cluster's own Kerberos realm, if it has one."""
+        return Realm(self.layout, self.kdc) if self.kdc else None
+
+    @property
+    def web(self) -> Web:
+        """The daemons' web ports, asked as their own user."""
+        return Web(self.realm.signature_secret if self.realm else None)
 
     @property
     def names(self) -> list[str]:
         """All daemons, in the order in which people think of them."""
-        return ["namenode", "datanode", "resourcemanager", *self.nodes, "historyserver"]
+        first = ["kdc"] if self.kdc else []
+        return [*first, "namenode", "datanode", "resourcemanager", *self.nodes, "historyserver"]
 
     def settings_of(self, name: str) -> Mapping[str, str]:
         """What a daemon reads: the shared settings, for a NodeManager with its own above them."""
@@ -52,6 +66,8 @@ class Plan:
 
     def addresses_of(self, name: str) -> dict[str, str]:
         """Where a daemon listens, by property."""
+        if name == "kdc":
+            return {"kdc_listen": self.kdc}
         settings = self.settings_of(name)
         return {key: settings[key] for key in ADDRESSES.get(name, NODE_ADDRESSES)}
 
@@ -67,6 +83,8 @@ class Plan:
             arguments: of its main class; ``-format -nonInteractive`` makes a NameNode's store and ends.
         """
         kind = kind_of(name)
+        if name == "kdc" and self.realm is not None:
+            return self.realm.launch()
         log = f"{name}{'-format' if arguments else ''}.log"
         command = (
             str(self.java.executable),
@@ -80,6 +98,7 @@ class Plan:
             "-Djava.net.preferIPv4Stack=true",
             f"-Djava.io.tmpdir={self.layout.tmp}",
             marker(self.layout.root),
+            *self._kerberos_flags(),
             f"-Dproc_{kind}",
             "-Dhadoop.root.logger=INFO,RFA",
             f"-Dhadoop.log.dir={self.layout.logs}",
@@ -92,6 +111,11 @@ class Plan:
         )
         logs = self.layout.logs
         return Launch(command, self.environment(), self.layout.root, logs / log, logs / log.replace(".log", ".out"))
+
+    def _kerberos_flags(self) -> tuple[str, ...]:
+        if self.realm is None:
+            return ()
+        return (f"-Djava.security.krb5.conf={self.realm.krb5_conf}", f"-Djava.library.path={self.layout.native}")
 
     def environment(self) -> dict[str, str]:
         """The daemons' environment; NodeManagers hand a part of it on to containers."""
@@ -106,12 +130,13 @@ class Plan:
             "PATH": f"{home}/bin:{self.java.home}/bin:{path}",
             "JAVA_HOME": str(self.java.home),
             "HADOOP_CONF_DIR": str(self.layout.conf),
+            **(self.realm.environment() if self.realm else {}),
             **{f"HADOOP_{part}HOME": home for part in ("", "COMMON_", "HDFS_", "YARN_", "MAPRED_")},
         }
 
     def webhdfs(self) -> WebHDFS:
         """HDFS as its superuser."""
-        return WebHDFS(self.settings["dfs.namenode.http-address"], daemon_user())
+        return WebHDFS(self.web, self.settings["dfs.namenode.http-address"], daemon_user())
 
     def check(self, name: str) -> None:
         """Asks a daemon whether it does its work by now.
@@ -125,8 +150,12 @@ class Plan:
             # A daemon answers with half an object while its parts are being wired together.
             raise NotReady(f"answers incompletely ({error!r})") from error
 
+    def _check_kdc(self, _: str) -> None:
+        if self.realm is not None:
+            self.realm.check()
+
     def _check_namenode(self, _: str) -> None:
-        state = get_json(
+        state = self.web.get_json(
             self.settings["dfs.namenode.http-address"], "/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo"
         )
         if not state["beans"]:
@@ -135,7 +164,7 @@ class Plan:
             raise NotReady("in safe mode")
 
     def _check_datanode(self, _: str) -> None:
-        beans = get_json(
+        beans = self.web.get_json(
             self.settings["dfs.datanode.http.address"], "/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo"
         )
         actors = json.loads(beans["beans"][0]["BPServiceActorInfo"]) if beans["beans"] else []
@@ -143,19 +172,23 @@ class Plan:
         if not actors or any(actor["ActorState"] != "RUNNING" for actor in actors):
             raise NotReady("registering at the NameNode")
         query = "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState"
-        beans = get_json(self.settings["dfs.namenode.http-address"], query)["beans"]
+        beans = self.web.get_json(self.settings["dfs.namenode.http-address"], query)["beans"]
         if not beans or not beans[0]["NumLiveDataNodes"]:
             raise NotReady("not known to the NameNode yet")
 
     def _check_resourcemanager(self, _: str) -> None:
-        info = get_json(self.settings["yarn.resourcemanager.webapp.address"], "/ws/v1/cluster/info")["clusterInfo"]
+        info = self.web.get_json(self.settings["yarn.resourcemanager.webapp.address"], "/ws/v1/cluster/info")[
+            "clusterInfo"
+        ]
         if info["state"] != "STARTED":
             raise NotReady(f"in state {info['state']}")
 
     def _check_nodemanager(self, name: str) -> None:
         own = self.nodes[name]
-        info = get_json(own["yarn.nodemanager.webapp.address"], "/ws/v1/node/info")["nodeInfo"]
-        answer = get_json(self.settings["yarn.resourcemanager.webapp.address"], "/ws/v1/cluster/nodes?states=RUNNING")
+        info = self.web.get_json(own["yarn.nodemanager.webapp.address"], "/ws/v1/node/info")["nodeInfo"]
+        answer = self.web.get_json(
+            self.settings["yarn.resourcemanager.webapp.address"], "/ws/v1/cluster/nodes?states=RUNNING"
+        )
         port = own["yarn.nodemanager.address"].rpartition(":")[2]
         nodes = (answer["nodes"] or {}).get("node") or []
         mine = [node for node in nodes if node["id"].rpartition(":")[2] == port]
@@ -164,7 +197,7 @@ class Plan:
             raise NotReady("registering at the ResourceManager")
 
     def _check_historyserver(self, _: str) -> None:
-        get_json(self.settings["mapreduce.jobhistory.webapp.address"], "/ws/v1/history/info")
+        self.web.get_json(self.settings["mapreduce.jobhistory.webapp.address"], "/ws/v1/history/info")
 
 
 def marker(root: Path) -> str:

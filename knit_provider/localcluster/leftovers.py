@@ -11,7 +11,7 @@ import psutil
 
 from knit_provider.localcluster.launch import Plan
 from knit_provider.localcluster.process import ProcessId
-from knit_provider.localcluster.web import NotReady, get_json
+from knit_provider.localcluster.web import NotReady
 
 _LIVE = "NEW,NEW_SAVING,SUBMITTED,ACCEPTED,RUNNING"
 
@@ -64,7 +64,9 @@ def leftovers(plan: Plan) -> list[str]:
     """
     lines: list[str] = []
     try:
-        answer = get_json(plan.settings["yarn.resourcemanager.webapp.address"], f"/ws/v1/cluster/apps?states={_LIVE}")
+        answer = plan.web.get_json(
+            plan.settings["yarn.resourcemanager.webapp.address"], f"/ws/v1/cluster/apps?states={_LIVE}"
+        )
         for app in (answer.get("apps") or {}).get("app") or []:
             lines.append(f"application {app['id']} ({app['name']}, user {app['user']}) is {app['state']}")
     except NotReady as error:

@@ -1,10 +1,13 @@
-"""pytest fixture ``cluster``: one embedded Hadoop for the whole session, checked for leftovers at its end.
+"""pytest fixtures ``cluster`` and ``kerberos_cluster``: each one embedded Hadoop for the whole session.
+
+Both are checked for leftovers at the end.
 
 Use it with ``pytest_plugins = ["knit_provider.localcluster.pytest_plugin"]`` in the root ``conftest.py``.
 
 Environment:
     KNIT_TEST_CLUSTER: folder of a cluster that is up already (``knit cluster up -d DIR --queue stopped:STOPPED``); the
         session uses it and leaves it up. Without it the session starts its own in a temporary folder.
+    KNIT_TEST_KERBEROS_CLUSTER: the same for the fixture ``kerberos_cluster`` (``knit cluster up -d DIR --kerberos``).
     KNIT_TEST_HADOOP_VERSION: Hadoop of a cluster of the session's own; 3.5.0 by default.
 """
 
@@ -13,6 +16,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -26,23 +30,31 @@ TEST_QUEUES = {"stopped": {"state": "STOPPED"}}
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[LocalCluster]:
     """A running embedded Hadoop. The session fails if anything of the tests is left in it at the end."""
-    reused = os.environ.get("KNIT_TEST_CLUSTER")
+    version = os.environ.get("KNIT_TEST_HADOOP_VERSION")
+    yield from _running("KNIT_TEST_CLUSTER", hadoop_version=version, queues=TEST_QUEUES)
+
+
+@pytest.fixture(scope="session")
+def kerberos_cluster() -> Iterator[LocalCluster]:
+    """A running embedded Hadoop with Kerberos and one NodeManager; nobody's environment is changed.
+
+    A test sets ``KRB5_CONFIG`` to ``kerberos_cluster.realm.krb5_conf`` for itself; keytabs, principals and tickets are
+    in ``kerberos_cluster.realm`` too.
+    """
+    yield from _running("KNIT_TEST_KERBEROS_CLUSTER", nodes=1, kerberos=True)
+
+
+def _running(variable: str, **settings: Any) -> Iterator[LocalCluster]:
+    reused = os.environ.get(variable)
     if reused:
         found = LocalCluster(reused)
         status = found.status()
         if not status.is_up:
-            pytest.fail(
-                f"KNIT_TEST_CLUSTER is {reused}, where the cluster is {status.state}. Start it: knit cluster up"
-            )
+            pytest.fail(f"{variable} is {reused}, where the cluster is {status.state}. Start it: knit cluster up")
         yield found
         fail_on_leftovers(found)
         return
-    own = LocalCluster(
-        tempfile.mkdtemp(prefix="knit-test-"),
-        hadoop_version=os.environ.get("KNIT_TEST_HADOOP_VERSION"),
-        queues=TEST_QUEUES,
-        temporary=True,
-    )
+    own = LocalCluster(tempfile.mkdtemp(prefix="knit-test-"), temporary=True, **settings)
     with own:
         yield own
         fail_on_leftovers(own)

@@ -59,6 +59,11 @@ class Layout:
         return self.home / "share" / "hadoop" / "common"
 
     @property
+    def native(self) -> Path:
+        """Link to the cached native library, in a cluster with Kerberos."""
+        return self.home / "lib" / "native"
+
+    @property
     def data(self) -> Path:
         """What outlives a restart: HDFS and the ResourceManager's memory."""
         return self.root / "data"
@@ -90,6 +95,7 @@ def cluster_settings(
     overrides: Mapping[str, str],
     queues: Mapping[str, Mapping[str, str]],
     previous: Mapping[str, str],
+    security: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """All settings that the whole cluster shares.
 
@@ -100,6 +106,7 @@ def cluster_settings(
         queues: further queues below ``root``: name -> properties of it (``capacity`` in percent, ``state``, ...).
         previous: the settings of the folder's last run, whose ports are taken again if they are free, so that a shell
             that has evaluated ``env`` stays right.
+        security: what makes it a cluster with Kerberos.
     """
     settings: dict[str, str] = {}
     for properties in ADDRESSES.values():
@@ -109,6 +116,7 @@ def cluster_settings(
     settings.update(_yarn(layout, settings))
     settings.update(_mapreduce(layout))
     settings.update(_scheduler(queues))
+    settings.update(security or {})
     settings.update(overrides)
     return settings
 
@@ -180,7 +188,7 @@ def _yarn(layout: Layout, addresses: Mapping[str, str]) -> dict[str, str]:
         "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": "99.9",
         "yarn.nodemanager.env-whitelist": (
             "JAVA_HOME,HADOOP_HOME,HADOOP_CONF_DIR,HADOOP_COMMON_HOME,HADOOP_HDFS_HOME,HADOOP_YARN_HOME,HADOOP_MAPRED_HOME,"
-            "CLASSPATH_PREPEND_DISTCACHE,PATH,LANG,TZ"
+            "CLASSPATH_PREPEND_DISTCACHE,PATH,LANG,TZ,KRB5_CONFIG"
         ),
         "yarn.resourcemanager.nodemanagers.heartbeat-interval-ms": "1000",
         # After a restart everybody is back within a second or two, not within half a minute.

@@ -57,7 +57,10 @@ class Startup:
             ClusterUnavailable: a daemon died or did not get ready in time.
         """
         self._check_ports(names)
-        waiting = list(names)
+        if "kdc" in names:
+            # Everybody else logs in as soon as they start, to make a store too.
+            self._start_kdc()
+        waiting = [name for name in names if name != "kdc"]
         for name in waiting:
             self._progress.step(title_of(name), "waiting")
         if "namenode" in waiting:
@@ -76,6 +79,16 @@ class Startup:
             if self._format is not None and self._format.poll() is None:
                 self._format.kill()
                 self._format.wait()
+
+    def _start_kdc(self) -> None:
+        if self._plan.realm is not None:
+            self._plan.realm.prepare()
+        kdc = self._daemons["kdc"]
+        kdc.start()
+        self._progress.step(title_of("kdc"), "starting")
+        while "kdc" not in self._ready:
+            self._look([name for name in self._daemons if name != "kdc"])
+            time.sleep(0.05)
 
     def _may_start(self, name: str) -> bool:
         return name != "namenode" or self._format_done()

@@ -28,6 +28,7 @@ class State:
         generation: random; tells one ``up`` from the next in the same folder.
         up: whether the daemons are meant to run. False after ``down``: then only the settings count, for their ports.
         daemons: daemon -> its process; ``None`` when it was ended on purpose.
+        kdc: ``host:port`` of the KDC of a cluster with Kerberos, else empty.
     """
 
     generation: str
@@ -41,6 +42,7 @@ class State:
     queues: dict[str, dict[str, str]] = field(default_factory=dict)
     daemons: dict[str, ProcessId | None] = field(default_factory=dict)
     started: float = 0.0
+    kdc: str = ""
 
 
 def default_directory(environ: Mapping[str, str]) -> Path:

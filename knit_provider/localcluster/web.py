@@ -2,36 +2,82 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import http.client
 import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from knit_provider.localcluster.ports import split_address
+from knit_provider.localcluster.users import daemon_user
 
 
 class NotReady(Exception):
     """The daemon does not answer yet, or not yet as it will."""
 
 
-def get_json(address: str, path: str, timeout: float = 3.0) -> Any:
-    """Asks a daemon.
+class Web:
+    """The daemons' web ports.
 
-    Args:
-        address: ``host:port``.
-        path: with its query.
-        timeout: seconds.
-
-    Raises:
-        NotReady: no answer, or no JSON with status 200.
+    On a cluster with Kerberos it needs no ticket: this is who made the secret that the daemons sign their web
+    sessions with, so it signs one for itself.
     """
-    return _request("GET", address, path, timeout)
+
+    def __init__(self, signature_secret: Path | None = None) -> None:
+        """Takes the file with that secret; ``None`` where everybody may ask."""
+        self._secret = signature_secret
+
+    def get_json(self, address: str, path: str, timeout: float = 3.0) -> Any:
+        """Asks a daemon.
+
+        Args:
+            address: ``host:port``.
+            path: with its query.
+            timeout: seconds.
+
+        Raises:
+            NotReady: no answer, or no JSON with status 200.
+        """
+        return self.request("GET", address, path, timeout)
+
+    def request(self, method: str, address: str, path: str, timeout: float) -> Any:
+        """Makes a request; see ``get_json``."""
+        if self._secret is None:
+            return _request(method, address, path, timeout, {})
+        try:
+            secret = self._secret.read_bytes()
+        except OSError as error:
+            raise NotReady(f"the secret of its web sessions cannot be read: {error}") from error
+        # Those that hand out delegation tokens call their sessions by another name.
+        for kind in ("kerberos", "kerberos-dt"):
+            try:
+                return _request(method, address, path, timeout, {"Cookie": _session_cookie(secret, kind)})
+            except _Unauthorized as error:
+                refusal = error
+        raise refusal
+
+
+class _Unauthorized(NotReady):
+    pass
+
+
+def _session_cookie(secret: bytes, kind: str) -> str:
+    user = daemon_user()
+    content = f"u={user}&p={user}&t={kind}&e={int((time.time() + 300) * 1000)}"
+    signature = base64.b64encode(hmac.digest(secret, content.encode(), hashlib.sha256)).decode()
+    return f'hadoop.auth="{content}&s={signature}"'
 
 
 class WebHDFS:
     """The NameNode's REST interface, spoken as the daemons' own user."""
 
-    def __init__(self, address: str, user: str) -> None:
+    def __init__(self, web: Web, address: str, user: str) -> None:
+        self._web = web
         self._address = address
         self._user = user
 
@@ -60,16 +106,18 @@ class WebHDFS:
 
     def _call(self, method: str, path: str, operation: str, **arguments: str) -> Any:
         query = urlencode({"op": operation, "user.name": self._user, **arguments})
-        return _request(method, self._address, f"/webhdfs/v1{quote(path)}?{query}", 20.0)
+        return self._web.request(method, self._address, f"/webhdfs/v1{quote(path)}?{query}", 20.0)
 
 
-def _request(method: str, address: str, path: str, timeout: float) -> Any:
+def _request(method: str, address: str, path: str, timeout: float, headers: Mapping[str, str]) -> Any:
     host, port = split_address(address, "a daemon's web address")
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
-        connection.request(method, path, headers={"Accept": "application/json"})
+        connection.request(method, path, headers={"Accept": "application/json", **headers})
         answer = connection.getresponse()
         body = answer.read()
+        if answer.status == 401:
+            raise _Unauthorized(f"HTTP 401: {body[:500].decode(errors='replace')}")
         if answer.status != 200:
             raise NotReady(f"HTTP {answer.status}: {body[:500].decode(errors='replace')}")
         return json.loads(body) if body else None

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.kerberos import KerberosLogin, short_name
 from knit_provider.yarn.rest import Session
+from knit_provider.yarn.rest.auth import KerberosAuth
 from knit_provider.yarn.rest.yarn_api import YARNAPI
 
 if TYPE_CHECKING:
@@ -35,6 +37,11 @@ class Connection:
         java_home, hadoop_home: for the gateway JVM; default what the environment says.
         files: a Files implementation to use in place of the one that fits.
         am_classes: whose Hadoop classes an ApplicationMaster starts with: ``"cluster"`` or ``"shipped"``.
+        principal, keytab, ccache: where the tickets of a cluster with Kerberos come from; see
+            :class:`~knit_provider.yarn.kerberos.KerberosLogin`.
+
+    Raises:
+        ConfigurationError: for an argument that cannot be used, or a user who is not the one with the ticket.
     """
 
     def __init__(
@@ -50,11 +57,15 @@ class Connection:
         jar: str | None = None,
         files: Files | None = None,
         am_classes: str = "cluster",
+        principal: str | None = None,
+        keytab: str | None = None,
+        ccache: str | None = None,
     ) -> None:
         if bridge not in BRIDGES:
             raise ConfigurationError(f"bridge={bridge!r} is not one of {', '.join(BRIDGES)}")
         self.conf = conf
-        self.user = user or conf.user
+        self.login = KerberosLogin(principal, keytab, ccache)
+        self.user = self._user_of_ticket(user) if conf.is_secure else user or conf.user
         self.hdfs_home = hdfs_home
         self.jar = jar
         self.am_classes = am_classes
@@ -67,7 +78,10 @@ class Connection:
         self._bridge: Bridge | None = None
         self._files: Files | None = None
         self._paths: Paths | None = None
-        self.session = Session(conf, user=self.user)
+        # None is what the session finds right by itself: a password where there is one, else the default ticket.
+        tickets = self.secure or self.login != KerberosLogin()
+        self._auth = KerberosAuth(self.login) if tickets and not conf.password else None
+        self.session = Session(conf, user=self.user, auth=self._auth)
         self.api = YARNAPI(session=self.session)
 
     @property
@@ -91,8 +105,17 @@ class Connection:
             if self._bridge is None:
                 from knit_provider.yarn.bridge.jvm import JvmBridge
 
+                cache = self.login.cache_file if self.secure else None
+                # What Java would say of a missing ticket names no way out.
+                self.check_login()
                 self._bridge = JvmBridge(
-                    self.full_conf, user=self.user, java_home=self.java_home, hadoop_home=self.hadoop_home
+                    self.full_conf,
+                    user=self.user,
+                    principal=self.login.principal,
+                    keytab=self.login.keytab,
+                    ccache=cache,
+                    java_home=self.java_home,
+                    hadoop_home=self.hadoop_home,
                 )
             return self._bridge
 
@@ -106,7 +129,9 @@ class Connection:
                 else:
                     from knit_provider.yarn.files.choose import ChosenFiles
 
-                    self._files = ChosenFiles(self.full_conf, self.user, lambda: self.bridge.files, self._staging)
+                    self._files = ChosenFiles(
+                        self.full_conf, self.user, lambda: self.bridge.files, self._staging, self._auth
+                    )
             return self._files
 
     @property
@@ -143,6 +168,29 @@ class Connection:
             files=self._given_files,
             am_classes=self.am_classes,
         )
+
+    def _user_of_ticket(self, user: str | None) -> str:
+        """Who Hadoop takes the ticket's principal for; without a ticket, whoever was named or runs this."""
+        principal = self.login.who()
+        given = user or self.conf.short("user")
+        if principal is None:
+            return str(given or self.conf.user)
+        found = short_name(principal, self.conf.get("hadoop.security.auth_to_local"))
+        if given and given != found:
+            raise ConfigurationError(
+                f"user={given!r}, but the Kerberos ticket is {principal}'s, who is {found} on this cluster; get a "
+                f"ticket for {given} (kinit, or principal= and keytab=), or leave user out"
+            )
+        return found
+
+    def check_login(self) -> None:
+        """Make sure, before anything is begun, that there is a ticket where the cluster wants one.
+
+        Raises:
+            ConfigurationError, AuthenticationFailed: there is none; the message says what to do.
+        """
+        if self._auth is not None:
+            self.login.check()
 
     def prestart(self) -> None:
         """Begin to start what submission needs, so that it is up when the checks are done."""

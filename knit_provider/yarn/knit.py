@@ -57,6 +57,8 @@ class Knit:
         am_classes: whose Hadoop classes an ApplicationMaster starts with: ``"cluster"`` (default) the node's own;
             ``"shipped"`` brings Hadoop's two shaded client jars and an archive of the loaded classes along (90 MB,
             uploaded once), which takes most of its start-up time away. See "Speed" in the documentation.
+        principal, keytab: on a cluster with Kerberos, who to log in as and the file with that principal's key.
+        ccache: a credential cache in place of the environment's. See "Kerberos" in the documentation.
 
     Raises:
         ConfigurationError: for a parameter or file that cannot be used.
@@ -94,6 +96,9 @@ class Knit:
             jar=_jar_in(knit_home),
             files=hdfs,
             am_classes=settings.am_classes,
+            principal=settings.principal,
+            keytab=settings.keytab,
+            ccache=settings.ccache,
         )
         self._applications: dict[str, Application] = {}
         self._others: list[Connection] = []

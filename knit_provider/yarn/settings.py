@@ -33,6 +33,9 @@ class KnitSettings:
     am_timeout: float = 60.0
     lease_seconds: int = 90
     am_classes: str = "cluster"
+    principal: str | None = None
+    keytab: str | None = None
+    ccache: str | None = None
     cluster: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def load_conf(self, autodetect: bool, pars: Mapping[str, Any] | None) -> HadoopConf:

@@ -31,6 +31,7 @@ class JvmBridge:
         user: the simple user to act as; default what ``conf`` says.
         proxy_user: whom to act for on top of that, if the cluster lets us.
         principal, keytab: Kerberos login; default the ticket cache.
+        ccache: file of the ticket cache; default the environment's.
         java_home, hadoop_home: for the JVM; default what the environment says.
         log_level: of Hadoop's own logging.
         class_archive: see :class:`knit_provider.yarn.gateway.settings.GatewaySettings`.
@@ -46,6 +47,7 @@ class JvmBridge:
         proxy_user: str | None = None,
         principal: str | None = None,
         keytab: str | None = None,
+        ccache: str | None = None,
         java_home: str | None = None,
         hadoop_home: str | None = None,
         log_level: str = "WARN",
@@ -56,8 +58,10 @@ class JvmBridge:
         self.settings = GatewaySettings(
             user=simple_user,
             proxy_user=proxy_user,
-            principal=principal,
+            # Without a keytab the cache says who we are, and Java wants both or none.
+            principal=principal if keytab else None,
             keytab=keytab,
+            ccache=ccache,
             conf_resources=tuple(conf.files),
             conf=tuple(sorted(conf.beyond_files().items())),
             java_home=java_home,

@@ -15,6 +15,7 @@ from knit_provider.yarn.gateway.archive import ClassArchive
 from knit_provider.yarn.gateway.classes import HadoopClasses, find_hadoop
 from knit_provider.yarn.gateway.java import Java, find_java
 from knit_provider.yarn.gateway.settings import GatewaySettings
+from knit_provider.yarn.kerberos import cache_path, java_config
 
 MAIN = "io.knitprovider.gateway.GatewayMain"
 JAR = Path(__file__).resolve().parents[2] / "jars" / "knit.jar"
@@ -79,6 +80,10 @@ def build(settings: GatewaySettings, environ: Mapping[str, str] | None = None) -
     ]
     # glibc gives every thread its own arena of memory, which a JVM with many idle threads only wastes.
     environment = {"MALLOC_ARENA_MAX": "2", **environ}
+    cache = settings.ccache or environ.get("KRB5CCNAME", "")
+    if cache.startswith(("/", "FILE:")):
+        # Hadoop hands it to Java as a path, which knows no prefix.
+        environment["KRB5CCNAME"] = cache_path(cache)
     return Launch(argv, environment, archive.wishes if archive else None)
 
 
@@ -117,8 +122,7 @@ def _flags_for(java: Java, hadoop: HadoopClasses, environ: Mapping[str, str]) ->
     if java.major == 23 and not hadoop.version.startswith(("3.5", "3.6", "4")):
         # Java 23 lets the old way of asking for the current user work only with this.
         flags.append("-Djava.security.manager=allow")
-    krb5 = environ.get("KRB5_CONFIG", "")
-    if krb5 and Path(krb5).is_file():
-        # MIT's tools read this variable, Java does not.
+    krb5 = java_config(environ)
+    if krb5 is not None:
         flags.append(f"-Djava.security.krb5.conf={krb5}")
     return flags

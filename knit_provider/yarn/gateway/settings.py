@@ -14,6 +14,7 @@ class GatewaySettings:
         proxy_user: whom to act for, on top of ``user`` or of the Kerberos login.
         principal: Kerberos principal; goes with ``keytab``.
         keytab: path of a keytab.
+        ccache: path of a credential cache; ``None`` is the environment's.
         conf_resources: ``*-site.xml`` files, later ones over earlier ones.
         conf: single settings over those of the files.
         java_home: a Java's folder; ``None`` looks for one.
@@ -26,6 +27,7 @@ class GatewaySettings:
     proxy_user: str | None = None
     principal: str | None = None
     keytab: str | None = None
+    ccache: str | None = None
     conf_resources: tuple[str, ...] = ()
     conf: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     java_home: str | None = None

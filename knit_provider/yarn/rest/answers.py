@@ -85,6 +85,12 @@ def error_of(answer: Answer, user: str) -> KnitError:
     asked = f"{answer.method} {answer.url}"
     if answer.status == 401:
         return AuthenticationFailed(_unauthenticated(answer, user, words))
+    if answer.status == 403 and "GSSException" in answer.text:
+        # So Hadoop's filter says that a ticket came and cannot be used.
+        return AuthenticationFailed(
+            f"{answer.url} does not accept the Kerberos ticket of {user} ({first_words(_reason(answer))}). Clocks that "
+            "differ and a keytab of the daemon's that is out of date are the usual causes"
+        )
     if answer.status == 403:
         return PermissionDenied(f"user {user} may not do this ({asked}): {words}")
     app = _APP_PATH.search(answer.url)
@@ -103,10 +109,16 @@ def error_of(answer: Answer, user: str) -> KnitError:
 def _unauthenticated(answer: Answer, user: str, words: str) -> str:
     scheme = answer.headers.get("WWW-Authenticate", "").split(" ")[0].lower()
     way_out = {
-        "negotiate": "it wants Kerberos: get a ticket (kinit) and use a session with Kerberos authentication",
+        "negotiate": "it wants Kerberos: run kinit, or give principal= and keytab=; the client's configuration has to "
+        "say hadoop.security.authentication=kerberos",
         "basic": "it wants a password: give password=, and user= where it is not this one",
     }.get(scheme, "give password= if it wants one, or a user that it knows")
     return f"{answer.url} does not accept user {user} ({answer.status}: {words}); {way_out}"
+
+
+def _reason(answer: Answer) -> str:
+    found = re.search(r"GSSException:[^<]*", answer.text)
+    return found[0].strip() if found else answer.text
 
 
 def _plain(message: str) -> str:

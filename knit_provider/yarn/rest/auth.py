@@ -1,27 +1,116 @@
-"""Authentication that goes beyond a user's name."""
+"""Authentication that goes beyond a user's name: SPNEGO, which is Kerberos over HTTP."""
 
 from __future__ import annotations
 
-from importlib import import_module
+import base64
+import binascii
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
-from knit_provider.yarn.errors import ConfigurationError
+import requests
+from requests.auth import AuthBase
+
+from knit_provider.yarn.errors import AuthenticationFailed
+from knit_provider.yarn.kerberos import KerberosLogin, import_gssapi
+
+_SPNEGO = "1.3.6.1.5.5.2"
+_CHALLENGE = re.compile(r"Negotiate(?:\s+([A-Za-z0-9+/=]+))?", re.IGNORECASE)
 
 
-def kerberos_auth() -> Any:
-    """A ``requests`` authentication object that speaks SPNEGO with the ticket of the environment's credential cache.
+class KerberosAuth(AuthBase):
+    """A ``requests`` authentication object that answers a daemon's challenge with a Kerberos ticket.
+
+    The ticket is looked for at the first challenge, each time anew: a ticket that was renewed counts at once. What a
+    daemon knows us by afterwards is its cookie. It keeps no state, so threads can share it.
+
+    Args:
+        login: where the tickets come from; default the environment's credential cache.
+    """
+
+    def __init__(self, login: KerberosLogin | None = None) -> None:
+        self.login = login or KerberosLogin()
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Has the answer to the request looked at. Called by ``requests``."""
+        request.register_hook("response", self._answered)  # type: ignore[no-untyped-call]
+        return request
+
+    def _answered(self, response: requests.Response, **kwargs: Any) -> requests.Response:
+        request = response.request
+        if response.status_code != 401 or "Authorization" in request.headers or _challenge(response) is None:
+            return response
+        context, token = self._begin(urlsplit(response.url).hostname or "")
+        rewind = getattr(request.body, "rewind", None)
+        if rewind is not None:
+            rewind()
+        # Read to its end, so that the connection serves again.
+        _ = response.content
+        response.close()
+        request.headers["Authorization"] = f"Negotiate {base64.b64encode(token).decode()}"
+        try:
+            # The hook is not called for this one, which requests sends as an adapter, not as a session.
+            again: requests.Response = response.connection.send(request, **kwargs)
+        finally:
+            del request.headers["Authorization"]
+        again.history.append(response)
+        again.request = request
+        self._check_server(again, context)
+        return again
+
+    def _begin(self, host: str) -> tuple[Any, bytes]:
+        credentials = self.login.credentials()
+        gssapi = import_gssapi()
+        try:
+            context = self._context(gssapi, host, credentials, gssapi.OID.from_int_seq(_SPNEGO))
+            return context, bytes(context.step() or b"")
+        except gssapi.exceptions.GSSError as error:
+            raise AuthenticationFailed(
+                self.login.describe(self._plainer(gssapi, host, credentials, error), host)
+            ) from error
+
+    def _plainer(self, gssapi: Any, host: str, credentials: Any, error: Any) -> Any:
+        """The error that Kerberos itself has, where SPNEGO shows one with a number of its own."""
+        try:
+            self._context(gssapi, host, credentials, gssapi.MechType.kerberos).step()
+        except gssapi.exceptions.GSSError as inner:
+            return inner
+        return error
+
+    @staticmethod
+    def _context(gssapi: Any, host: str, credentials: Any, mechanism: Any) -> Any:
+        name = gssapi.Name(f"HTTP@{host}", gssapi.NameType.hostbased_service)
+        flags = [gssapi.RequirementFlag.mutual_authentication]
+        return gssapi.SecurityContext(name=name, creds=credentials, mech=mechanism, usage="initiate", flags=flags)
+
+    @staticmethod
+    def _check_server(response: requests.Response, context: Any) -> None:
+        """Hadoop proves itself on success, but never on an error page."""
+        token = _challenge(response)
+        if not token or response.status_code >= 400:
+            return
+        try:
+            context.step(token)
+        except import_gssapi().exceptions.GSSError as error:
+            raise AuthenticationFailed(f"{response.url.partition('?')[0]} is not who it says it is: {error}") from error
+
+
+def _challenge(response: requests.Response) -> bytes | None:
+    """The token behind ``Negotiate``, empty where there is none; None where the daemon does not negotiate."""
+    found = _CHALLENGE.search(response.headers.get("WWW-Authenticate", ""))
+    if found is None:
+        return None
+    try:
+        return base64.b64decode(found[1] or "")
+    except binascii.Error:
+        return b""
+
+
+def kerberos_auth(login: KerberosLogin | None = None) -> KerberosAuth:
+    """SPNEGO with these tickets, by default with those of the environment's credential cache.
 
     Raises:
-        ConfigurationError: if neither of the libraries that do it is installed.
+        ConfigurationError: if the library that does it is missing.
     """
-    for module, name in (("requests_kerberos", "HTTPKerberosAuth"), ("requests_gssapi", "HTTPSPNEGOAuth")):
-        try:
-            found = import_module(module)
-        except ImportError:
-            continue
-        # Hadoop's filter answers the last leg on success only, so an error page must not fail mutual authentication.
-        return getattr(found, name)(mutual_authentication=found.OPTIONAL)
-    raise ConfigurationError(
-        "the cluster wants Kerberos, and neither requests-kerberos nor requests-gssapi is installed; install one "
-        "(pip install requests-kerberos; it needs the Kerberos development files)"
-    )
+    import_gssapi()
+    return KerberosAuth(login)

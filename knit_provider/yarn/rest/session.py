@@ -16,6 +16,7 @@ from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
 from knit_provider.yarn.rest.active import ResourceManagers, is_redirect, is_standby
 from knit_provider.yarn.rest.answers import NOT_YARN, Answer, error_of
+from knit_provider.yarn.rest.auth import KerberosAuth
 from knit_provider.yarn.rest.transport import Transport, Unanswered
 from knit_provider.yarn.units import check_seconds
 
@@ -60,7 +61,8 @@ class Session:
         scheme: ``"http"`` or ``"https"``; default by ``yarn.http.policy``.
         addresses: base URLs or ``host:port`` of the ResourceManagers' web ports; default the configuration's.
         timeout: seconds that one call may take (default 10).
-        auth: a ``requests`` authentication object used in place of ``user.name`` and password (Kerberos).
+        auth: a ``requests`` authentication object used in place of ``user.name`` and password. Default on a cluster
+            with Kerberos, unless there is a password: SPNEGO with the ticket of the environment's credential cache.
         verify: as in ``requests``: False, or a file of CA certificates. Default: ``REQUESTS_CA_BUNDLE``, else the
             public CAs.
 
@@ -98,7 +100,10 @@ class Session:
         self._roots = _roots(self.gateway_path)
         self._root: str | None = self._roots[0] if len(self._roots) == 1 else None
         password = password or self.conf.password
-        self._names_user = auth is None
+        if auth is None and not password and self.conf.is_secure:
+            auth = KerberosAuth()
+        # Kerberos daemons overlook the name; the web ports of some clusters with Kerberos go without it and need one.
+        self._names_user = auth is None or isinstance(auth, KerberosAuth)
         self._transport = Transport(
             auth or ((self.user, password) if password else None), verify, keep_cookies=auth is not None
         )

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import ApplicationNotFound, ConfigurationError
+from knit_provider.yarn.kerberos import KerberosLogin
 from knit_provider.yarn.rest import containers
 from knit_provider.yarn.rest.auth import kerberos_auth
 from knit_provider.yarn.rest.cluster import ClusterView
@@ -245,7 +246,10 @@ class YARNAPI(ClusterView):
         from knit_provider.yarn.connection import Connection
         from knit_provider.yarn.logs import collect_logs
 
-        connection = Connection(self.session.conf.acting_as(self.user))
+        login = getattr(self.session.auth, "login", KerberosLogin())
+        connection = Connection(
+            self.session.conf.acting_as(self.user), principal=login.principal, keytab=login.keytab, ccache=login.ccache
+        )
         try:
             found: dict[str, Any] = dict(collect_logs(connection, check_app_id(app_id), shell, retries, delay))
         finally:

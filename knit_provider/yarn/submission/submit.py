@@ -96,6 +96,7 @@ def submit(
     scripts = _scripts(spec, lang)
     jar = am.package_file(am.JAR, connection.jar)
     package = {am.JAR: jar, am.LAUNCHER: am.package_file(am.LAUNCHER)}
+    connection.check_login()
     # The JVM starts while the checks ask the ResourceManager.
     connection.prestart()
     if app_id is not None and submitted_before(connection, check_app_id(app_id)):

@@ -102,6 +102,10 @@ hadoop_level=$level
 # glibc gives every thread an arena of its own, which costs tens of megabytes of address space and some of memory.
 export MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX:-2}
 
+# MIT's tools read this variable, Java does not.
+kerberos=()
+[ -r "${KRB5_CONFIG-}" ] && kerberos=("-Djava.security.krb5.conf=$KRB5_CONFIG")
+
 launched=${EPOCHREALTIME-}
 launched=${launched/[.,]/}
 
@@ -114,7 +118,7 @@ exec "$java" -XX:+IgnoreUnrecognizedVMOptions -XX:+UnlockDiagnosticVMOptions -XX
   "-Xmx${KNIT_AM_HEAP_MB:-96}m" -Xms32m -Xmn8m -XX:MinHeapFreeRatio=20 -XX:MaxHeapFreeRatio=30 \
   -XX:MaxMetaspaceSize=96m -XX:ReservedCodeCacheSize=24m \
   -XX:-UsePerfData -XX:+ExitOnOutOfMemoryError "${sharing[@]}" \
-  --add-opens=java.base/java.lang=ALL-UNNAMED "${manager[@]}" \
+  --add-opens=java.base/java.lang=ALL-UNNAMED "${manager[@]}" "${kerberos[@]}" \
   -Dlog4j.configuration=knit-am-log4j.properties "-Dknit.log.level=$hadoop_level" "-Dknit.launched=${launched:0:13}" \
   -Djava.awt.headless=true \
   ${KNIT_AM_JAVA_OPTIONS-} -cp "$classes" io.knitprovider.am.ApplicationMasterMain

@@ -1,0 +1,73 @@
+"""What the tests on a Hadoop with Kerberos share.
+
+They act as ``knit``, whom Hadoop maps to the user who runs the daemons: without a setuid launcher a node gives logs to
+nobody else. Where logs do not matter they act as ``alice``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from knit_provider import Knit
+from knit_provider.localcluster import LocalCluster
+from knit_provider.localcluster.kdc import MAPPED_USER
+from knit_provider.yarn.errors import ApplicationNotFound
+
+USER = MAPPED_USER
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder talks to a real HDFS and YARN."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.hadoop)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kerberos_is_there() -> None:
+    """Without the system's packages the tests fail at once and say what is missing."""
+    if shutil.which("krb5kdc", path="/usr/sbin:/usr/local/sbin:/usr/bin") is None:
+        pytest.fail("krb5kdc is missing: bash devtools/system_packages.sh")
+
+
+@pytest.fixture(autouse=True)
+def environment(kerberos_cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Kerberos as this cluster has it, and nobody's tickets."""
+    monkeypatch.setenv("KRB5_CONFIG", str(kerberos_cluster.realm.krb5_conf))
+    monkeypatch.setenv("KRB5CCNAME", f"FILE:{tmp_path / 'nobody'}")
+
+
+@pytest.fixture
+def make_knit(kerberos_cluster: LocalCluster) -> Iterator[Callable[..., Knit]]:
+    """Make ``Knit`` objects for the cluster; whatever their applications still do at the test's end is killed."""
+    made: list[Knit] = []
+
+    def make(user: str | None = USER, **kwargs: Any) -> Knit:
+        kwargs.setdefault("hadoop_conf_dir", str(kerberos_cluster.conf_dir))
+        kwargs.setdefault("hadoop_home", str(kerberos_cluster.hadoop_home))
+        if user is not None:
+            realm = kerberos_cluster.realm
+            kwargs = {"principal": realm.principal(user), "keytab": str(realm.keytab(user)), **kwargs}
+        knit = Knit(**kwargs)
+        made.append(knit)
+        return knit
+
+    yield make
+    for knit in made:
+        for app_id in list(knit._applications):
+            with contextlib.suppress(ApplicationNotFound):
+                if not knit.application(app_id).report().terminal:
+                    knit.kill(app_id)
+        knit.close()
+
+
+@pytest.fixture
+def knit(make_knit: Callable[..., Knit]) -> Knit:
+    """A ``Knit`` with a keytab."""
+    return make_knit()
