@@ -92,8 +92,8 @@ def get_provider_info() -> dict[str, object]:
                     },
                     "bridge": {
                         "label": "Bridge",
-                        "description": "What submits; auto fits.",
-                        "schema": {"type": ["string", "null"], "enum": ["auto", "jvm", None]},
+                        "description": "What submits: rest needs no Java; auto takes it where it serves.",
+                        "schema": {"type": ["string", "null"], "enum": ["auto", "rest", "jvm", None]},
                     },
                 },
             }

@@ -24,7 +24,7 @@ _OPTIONS = (
     ),
     click.option("--user", metavar="NAME", help="User to act as [default: HADOOP_USER_NAME, else the OS user]."),
     click.option(
-        "--bridge", type=click.Choice(["auto", "jvm"]), default="auto", show_default=True, help="What submits."
+        "--bridge", type=click.Choice(["auto", "rest", "jvm"]), default="auto", show_default=True, help="What submits."
     ),
     click.option("-D", "pars", metavar="KEY=VALUE", multiple=True, help="A Hadoop property; may be repeated."),
 )

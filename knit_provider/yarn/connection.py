@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from knit_provider.yarn.config import HadoopConf
@@ -14,10 +15,12 @@ from knit_provider.yarn.rest.yarn_api import YARNAPI
 
 if TYPE_CHECKING:
     from knit_provider.yarn.bridge.base import Bridge
+    from knit_provider.yarn.bridge.jvm import JvmBridge
+    from knit_provider.yarn.bridge.rest import RestBridge
     from knit_provider.yarn.files.port import Files
     from knit_provider.yarn.submission.staging import Paths
 
-BRIDGES = ("auto", "jvm")
+BRIDGES = ("auto", "rest", "jvm")
 
 # Without these nothing can be submitted or read from the filesystem.
 _NEEDED = ("fs.defaultFS", "yarn.resourcemanager.address", "yarn.application.classpath")
@@ -33,7 +36,8 @@ class Connection:
         user: the user to act as, in place of the configuration's.
         hdfs_home: a writable directory in HDFS; default the user's home directory.
         staging: a directory, with its scheme, to stage into in place of ``hdfs_home``.
-        bridge: what submits: ``"auto"`` or ``"jvm"``.
+        bridge: what submits: ``"rest"`` needs no JVM, ``"jvm"`` serves every cluster, and ``"auto"`` takes the first
+            where it can do everything.
         java_home, hadoop_home: for the gateway JVM; default what the environment says.
         files: a Files implementation to use in place of the one that fits.
         am_classes: whose Hadoop classes an ApplicationMaster starts with: ``"cluster"`` or ``"shipped"``.
@@ -75,7 +79,9 @@ class Connection:
         self._given_files = files
         self._lock = threading.RLock()
         self._full_conf: HadoopConf | None = None
+        self._bridge_kind = bridge
         self._bridge: Bridge | None = None
+        self._jvm: JvmBridge | None = None
         self._files: Files | None = None
         self._paths: Paths | None = None
         # None is what the session finds right by itself: a password where there is one, else the default ticket.
@@ -100,39 +106,83 @@ class Connection:
 
     @property
     def bridge(self) -> Bridge:
-        """What submits. The gateway JVM behind it starts with the first call."""
+        """What submits. Where it is the gateway JVM, that starts with the first call.
+
+        Raises:
+            ConfigurationError: with ``bridge="auto"``, neither serves here; says why.
+            ClusterUnavailable: with ``bridge="auto"``, the cluster is away and cannot be asked what it allows.
+        """
         with self._lock:
             if self._bridge is None:
-                from knit_provider.yarn.bridge.jvm import JvmBridge
-
-                cache = self.login.cache_file if self.secure else None
                 # What Java would say of a missing ticket names no way out.
                 self.check_login()
-                self._bridge = JvmBridge(
+                self._bridge = self._chosen_bridge()
+            return self._bridge
+
+    def _chosen_bridge(self) -> Bridge:
+        if self._bridge_kind == "jvm":
+            return self._jvm_bridge()
+        if self._bridge_kind == "rest":
+            return self._rest_bridge(self.files)
+        from knit_provider.yarn.bridge.choose import needs_java, why_not_rest
+
+        alone = self._given_files or self._chosen_files(with_gateway=False)
+        key = (*self.session.addresses, self.session.gateway_path, self.full_conf.default_fs, self.user)
+        reason = why_not_rest(key, self._staging or self.full_conf.default_fs, self._rest_bridge(alone))
+        if reason is None:
+            return self._rest_bridge(self.files, self._jvm_bridge)
+        jvm = self._jvm_bridge()
+        needs_java(reason, jvm.settings)
+        return jvm
+
+    def _rest_bridge(self, files: Files, fallback: Callable[[], Bridge] | None = None) -> RestBridge:
+        from knit_provider.yarn.bridge.rest import RestBridge
+
+        tokens = None
+        if self.secure:
+            from knit_provider.yarn.bridge.delegation import DelegationTokens
+
+            tokens = DelegationTokens(self.full_conf, self.user, self._auth)
+        owner = None if self.secure or self.conf.password else self.user
+        return RestBridge(self.api, self.full_conf, files, user=owner, tokens=tokens, fallback=fallback)
+
+    def _jvm_bridge(self) -> JvmBridge:
+        with self._lock:
+            if self._jvm is None:
+                from knit_provider.yarn.bridge.jvm import JvmBridge
+
+                self._jvm = JvmBridge(
                     self.full_conf,
                     user=self.user,
                     principal=self.login.principal,
                     keytab=self.login.keytab,
-                    ccache=cache,
+                    ccache=self.login.cache_file if self.secure else None,
                     java_home=self.java_home,
                     hadoop_home=self.hadoop_home,
                 )
-            return self._bridge
+            return self._jvm
 
     @property
     def files(self) -> Files:
-        """The filesystem that staging lies in: over WebHDFS where that serves, else through the gateway."""
+        """The filesystem that staging lies in: what serves it without a JVM, else the gateway."""
         with self._lock:
             if self._files is None:
-                if self._given_files is not None:
-                    self._files = self._given_files
-                else:
-                    from knit_provider.yarn.files.choose import ChosenFiles
-
-                    self._files = ChosenFiles(
-                        self.full_conf, self.user, lambda: self.bridge.files, self._staging, self._auth
-                    )
+                self._files = self._given_files or self._chosen_files(with_gateway=self._bridge_kind != "rest")
             return self._files
+
+    def _chosen_files(self, with_gateway: bool) -> Files:
+        from knit_provider.yarn.files.choose import ChosenFiles
+
+        return ChosenFiles(
+            self.full_conf,
+            self.user,
+            (lambda: self._jvm_bridge().files) if with_gateway else None,
+            self._staging,
+            self._auth,
+            principal=self.login.principal,
+            keytab=self.login.keytab,
+            ccache=self.login.ccache,
+        )
 
     @property
     def paths(self) -> Paths:
@@ -167,6 +217,7 @@ class Connection:
             jar=self.jar,
             files=self._given_files,
             am_classes=self.am_classes,
+            bridge=self._bridge_kind,
         )
 
     def _user_of_ticket(self, user: str | None) -> str:
@@ -210,8 +261,9 @@ class Connection:
     def close(self) -> None:
         """End what this connection holds; the gateway JVM ends with its last user."""
         with self._lock:
-            if self._bridge is not None:
-                self._bridge.close()
-                self._bridge = None
+            for bridge in (self._bridge, self._jvm):
+                if bridge is not None:
+                    bridge.close()
+            self._bridge = self._jvm = None
             self._files = None
         self.session.close()

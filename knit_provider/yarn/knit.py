@@ -47,7 +47,8 @@ class Knit:
         replication_factor: of uploaded files (default 3).
         password: for a ResourceManager that wants a password with simple authentication.
         gateway_path: path of a proxy before the ResourceManager, such as Knox's ``/gateway/default/resourcemanager``.
-        bridge: what submits: ``"auto"`` (default) or ``"jvm"``.
+        bridge: what submits: ``"rest"`` is Python alone, ``"jvm"`` starts Hadoop's own client, ``"auto"`` (default)
+            takes ``rest`` where it serves and says once why where it doesn't. See "Bridges" in the documentation.
         hadoop_conf_dir: directory of the ``*-site.xml`` files; default from the environment.
         rm_addresses: list of ``host:port``, for a highly available ResourceManager without files.
         hadoop_home, java_home: for the gateway JVM; default what the environment says.

@@ -1,6 +1,7 @@
 """The Bridge: what submission needs of a cluster, behind one small interface.
 
-The ``jvm`` implementation (:mod:`knit_provider.yarn.bridge.jvm`) asks Hadoop's own classes in the gateway JVM.
+The ``rest`` implementation (:mod:`knit_provider.yarn.bridge.rest`) is Python alone; the ``jvm`` one
+(:mod:`knit_provider.yarn.bridge.jvm`) asks Hadoop's own classes in the gateway JVM.
 """
 
 from __future__ import annotations
@@ -176,7 +177,11 @@ class Bridge(Protocol):
 
     @property
     def name(self) -> str:
-        """``"jvm"``: which implementation this is."""
+        """``"rest"`` or ``"jvm"``: which implementation this is."""
+
+    @property
+    def sets_lifetime(self) -> bool:
+        """Whether the lifetime is part of the submission itself, and not set by a second call."""
 
     @property
     def files(self) -> Files:

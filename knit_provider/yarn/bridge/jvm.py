@@ -38,6 +38,7 @@ class JvmBridge:
     """
 
     name = "jvm"
+    sets_lifetime = True
 
     def __init__(
         self,

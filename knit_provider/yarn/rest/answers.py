@@ -81,7 +81,7 @@ def first_words(text: str) -> str:
 def error_of(answer: Answer, user: str) -> KnitError:
     """The error that an answer with an unwanted status stands for."""
     remote = answer.remote_exception()
-    words = _plain(remote["message"]) if remote and remote["message"] else answer.shown()
+    words = plain(remote["message"]) if remote and remote["message"] else answer.shown()
     asked = f"{answer.method} {answer.url}"
     if answer.status == 401:
         return AuthenticationFailed(_unauthenticated(answer, user, words))
@@ -121,6 +121,7 @@ def _reason(answer: Answer) -> str:
     return found[0].strip() if found else answer.text
 
 
-def _plain(message: str) -> str:
+def plain(message: str) -> str:
+    """A daemon's words without the class of its exception."""
     # Hadoop 3.3 puts the class in front: "java.lang.Exception: app with id ..."
     return re.sub(r"^(?:[a-z]\w*\.)+[A-Z]\w*: ", "", message)

@@ -36,6 +36,10 @@ _LOCAL = ("cluster/info", "/conf")
 _SUFFIX = re.compile(r"(/ws)?/v1/?$")
 
 
+class MayHaveTakenEffect(ClusterUnavailable):
+    """The answer to a request that changes something was lost. Look before it is repeated."""
+
+
 class _Passing(Exception):
     """A failure that may be gone a moment later."""
 
@@ -260,7 +264,7 @@ class Session:
                 answer = self._ask(method, address, path, params, json, accept, share)
             except Unanswered as e:
                 if e.sent and method not in _REPEATABLE:
-                    raise ClusterUnavailable(f"{e}. The request may have taken effect; look before repeating it") from e
+                    raise MayHaveTakenEffect(f"{e}. The request may have taken effect; look before repeating it") from e
                 problems.append(str(e))
                 may_pass |= e.may_pass
                 continue

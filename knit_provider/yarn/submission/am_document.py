@@ -30,6 +30,7 @@ def am_document(
     am_resources: Mapping[str, LocalResource] | None = None,
     bound: bool | None = None,
     lease_seconds: int = LEASE_SECONDS,
+    lifetime_seconds: int | None = None,
     hadoop_conf: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Describe an application to its ApplicationMaster.
@@ -47,6 +48,8 @@ def am_document(
         am_resources: the ApplicationMaster's own files, which are listed so that nobody prunes them while it lives.
         bound: whether the application ends with its lease; None takes the spec's, and False if that says nothing.
         lease_seconds: how long a bound application lives without a sign of its client. Default 90.
+        lifetime_seconds: after how long it ends itself unless the file for that is gone from its folder by then; None
+            where YARN is told with the submission.
         hadoop_conf: settings for nodes whose own configuration lacks them.
 
     Returns:
@@ -76,6 +79,8 @@ def am_document(
         "am_files": sorted({resource.uri for resource in (am_resources or {}).values()}),
         "services": services,
     }
+    if lifetime_seconds is not None:
+        document["lifetime_seconds"] = lifetime_seconds
     acls = spec.acls.to_yarn()
     if acls:
         document["acls"] = acls

@@ -27,6 +27,8 @@ FOLDER = ".knitDeps"
 CONTROL_FILE = "control.json"
 SPEC_FILE = "spec.json"
 LEASE_FILE = "lease"
+LIFETIME_FILE = "lifetime"
+"""There as long as YARN has not been told of the lifetime, which the ApplicationMaster then sees to itself."""
 
 _APPLICATION = re.compile(r"application_\d+_\d+", re.ASCII)
 _OTHERS_MAY_WRITE = 0o022

@@ -39,6 +39,7 @@ from knit_provider.yarn.submission.scripts import master_script, script_name, se
 from knit_provider.yarn.submission.secrets import AppSecrets, new_secrets
 from knit_provider.yarn.submission.staging import (
     CONTROL_FILE,
+    LIFETIME_FILE,
     SPEC_FILE,
     Base,
     open_base,
@@ -127,10 +128,12 @@ def submit(
             lease_seconds=lease_seconds,
             class_environment=classes.environment,
         )
-        _hand_over(connection, submission, owned_by_caller)
+        complete = _hand_over(connection, submission, owned_by_caller)
     except BaseException as e:
         _undo(connection, app_id, e)
         raise
+    if complete:
+        _lifetime_is_known(connection, submission)
     sweep_in_background(connection)
     return Submitted(app_id, app_secrets.credentials if staged_secret else None)
 
@@ -190,8 +193,11 @@ def _stage(
     lease_seconds: int,
     class_environment: Mapping[str, str],
 ) -> tuple[Submission, bool]:
-    # Through the gateway, which submits anyway: several small files take a tenth of the time that WebHDFS needs.
+    # The bridge's way: through the gateway, if that submits, several small files take a tenth of WebHDFS's time.
     files, paths = connection.bridge.files, connection.paths
+    own_lifetime = None if connection.bridge.sets_lifetime else spec.lifetime
+    if own_lifetime is not None:
+        scripts = {**scripts, LIFETIME_FILE: f"{own_lifetime}\n".encode()}
     # The ApplicationMaster's own document names the scripts with size and time, so they are written before it.
     control = app_secrets.credentials.to_json(app_id)
     try:
@@ -222,6 +228,7 @@ def _stage(
         am_resources=for_master,
         bound=bound,
         lease_seconds=lease_seconds,
+        lifetime_seconds=own_lifetime,
         hadoop_conf=am.shipped_settings(connection.full_conf),
     )
     written = files.write_many(paths.staging(app_id), {SPEC_FILE: json.dumps(document).encode()}, overwrite=True)
@@ -259,10 +266,12 @@ def _stage(
     )
 
 
-def _hand_over(connection: Connection, submission: Submission, owned_by_caller: bool) -> None:
+def _hand_over(connection: Connection, submission: Submission, owned_by_caller: bool) -> bool:
+    """Submit; False where the ResourceManager has the application, and it is unknown whether also its lifetime."""
     app_id = submission.application_id
     try:
         connection.bridge.submit(submission)
+        return True
     except SubmissionUncertain as e:
         try:
             state = connection.api.status(app_id)["state"]
@@ -271,6 +280,7 @@ def _hand_over(connection: Connection, submission: Submission, owned_by_caller: 
         log.warning(
             "%s: the answer to the submission was lost (%s); the ResourceManager has it as %s", app_id, e, state
         )
+        return False
     except (KnitError, OSError):
         raise
     except BaseException:
@@ -278,6 +288,17 @@ def _hand_over(connection: Connection, submission: Submission, owned_by_caller: 
         if not owned_by_caller:
             _end_quietly(connection, app_id)
         raise
+
+
+def _lifetime_is_known(connection: Connection, submission: Submission) -> None:
+    """Take the ApplicationMaster's word back: YARN ends the application when its time has come."""
+    if connection.bridge.sets_lifetime or submission.lifetime_seconds is None:
+        return
+    app_id = submission.application_id
+    try:
+        connection.files.delete(f"{connection.paths.staging(app_id)}/{LIFETIME_FILE}")
+    except KnitError as e:
+        log.warning("%s: its ApplicationMaster will end it after %s s: %s", app_id, submission.lifetime_seconds, e)
 
 
 def _undo(connection: Connection, app_id: str, cause: BaseException) -> None:

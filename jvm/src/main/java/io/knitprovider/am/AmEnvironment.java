@@ -35,7 +35,11 @@ public final class AmEnvironment {
   /** When the launcher began, in milliseconds since the epoch; 0 where it could not say. */
   public final long launchedMs;
 
-  private AmEnvironment(String containerId, String host, File logDir, long launchedMs) {
+  /** When the application was submitted, in milliseconds since the epoch; 0 where YARN is silent. */
+  public final long submittedMs;
+
+  private AmEnvironment(
+      String containerId, String host, File logDir, long launchedMs, long submittedMs) {
     this.containerId = containerId;
     Matcher parts = CONTAINER.matcher(containerId);
     if (!parts.matches()) {
@@ -46,6 +50,7 @@ public final class AmEnvironment {
     this.host = host;
     this.logDir = logDir;
     this.launchedMs = launchedMs;
+    this.submittedMs = submittedMs;
   }
 
   static AmEnvironment read(Map<String, String> environment) {
@@ -54,7 +59,12 @@ public final class AmEnvironment {
         require(environment, "CONTAINER_ID"),
         require(environment, "NM_HOST"),
         new File(environment.getOrDefault("LOG_DIRS", ".").split(",")[0]),
-        launched.matches("\\d{13}") ? Long.parseLong(launched) : 0);
+        milliseconds(launched),
+        milliseconds(environment.getOrDefault("APP_SUBMIT_TIME_ENV", "")));
+  }
+
+  private static long milliseconds(String text) {
+    return text.matches("\\d{13}") ? Long.parseLong(text) : 0;
   }
 
   private static String require(Map<String, String> environment, String name) {

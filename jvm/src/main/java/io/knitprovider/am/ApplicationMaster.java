@@ -9,6 +9,7 @@ import io.knitprovider.am.control.ControlSecrets;
 import io.knitprovider.am.control.ControlServer;
 import io.knitprovider.am.control.Lease;
 import io.knitprovider.am.control.LeaseWatch;
+import io.knitprovider.am.control.LifetimeWatch;
 import io.knitprovider.am.spec.ApplicationSpec;
 import io.knitprovider.am.spec.SpecReader;
 import io.knitprovider.am.state.ApplicationState;
@@ -157,6 +158,7 @@ final class ApplicationMaster {
         opening.publish(environment.host, control.port());
       }
       watch(lease, claiming, application, heartbeat[0]);
+      watchLifetime(claiming, application, heartbeat[0]);
       if (spec.masterScript != null) {
         startMaster(opening, address, passedOn, application, journal);
       }
@@ -214,6 +216,24 @@ final class ApplicationMaster {
           heartbeat.wake();
         };
     new LeaseWatch(lease, CLOCK, claiming::leaseTouched, claiming.leaseAtStart(), expire).start();
+  }
+
+  private void watchLifetime(Claiming claiming, ApplicationState application, Heartbeat heartbeat) {
+    if (spec.lifetimeSeconds <= 0) {
+      return;
+    }
+    long now = CLOCK.wallMs();
+    long since = environment.submittedMs == 0 ? now : environment.submittedMs;
+    LifetimeWatch.start(
+        since + spec.lifetimeSeconds * 1000 - now,
+        claiming::lifetimeIsOurs,
+        () -> {
+          Log.info("the lifetime is over, and YARN knew of none");
+          application.end(
+              Outcome.killed(
+                  "The application's lifetime of " + spec.lifetimeSeconds + " s is over."));
+          heartbeat.wake();
+        });
   }
 
   private void startMaster(

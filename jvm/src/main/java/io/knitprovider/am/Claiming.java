@@ -20,6 +20,7 @@ import org.json.JSONObject;
 final class Claiming {
 
   private static final String LEASE_FILE = "lease";
+  private static final String LIFETIME_FILE = "lifetime";
 
   /** How long the filesystem may be away when we start. */
   private static final long PATIENCE_MS = 120_000;
@@ -115,6 +116,11 @@ final class Claiming {
 
   long leaseTouched() throws IOException {
     return staging.modified(LEASE_FILE);
+  }
+
+  /** Whether YARN may know nothing of the lifetime: the client removes the file once it does. */
+  boolean lifetimeIsOurs() throws IOException {
+    return staging.modified(LIFETIME_FILE) != 0;
   }
 
   long leaseAtStart() {

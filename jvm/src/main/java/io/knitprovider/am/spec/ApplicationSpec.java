@@ -26,6 +26,11 @@ public final class ApplicationSpec {
 
   public final int leaseSeconds;
 
+  /**
+   * How long the application may live where its submission could not tell YARN so; 0 where it did.
+   */
+  public final long lifetimeSeconds;
+
   /** Lowest and highest control port, both included; 0 and 0 for any free one. */
   public final int lowPort;
 
@@ -53,6 +58,7 @@ public final class ApplicationSpec {
     this.maxAttempts = from.maxAttempts;
     this.bound = from.bound;
     this.leaseSeconds = from.leaseSeconds;
+    this.lifetimeSeconds = from.lifetimeSeconds;
     this.lowPort = from.lowPort;
     this.highPort = from.highPort;
     this.hadoopConf = from.hadoopConf;
@@ -74,6 +80,7 @@ public final class ApplicationSpec {
     int maxAttempts;
     boolean bound;
     int leaseSeconds;
+    long lifetimeSeconds;
     int lowPort;
     int highPort;
     Map<String, String> hadoopConf;

@@ -47,6 +47,7 @@ public final class SpecReader {
     spec.maxAttempts = Json.between(json, "max_attempts", 1, 1, 1_000);
     spec.bound = Json.bool(json, "bound", false);
     spec.leaseSeconds = Json.between(json, "lease_seconds", 90, 1, 30 * 24 * 3600);
+    spec.lifetimeSeconds = Json.integer(json, "lifetime_seconds", 0);
     readPorts(json, spec);
     spec.hadoopConf = Json.stringMap(json, "hadoop_conf");
     JSONObject acls = Json.objectOrNull(json, "acls");

@@ -1,0 +1,271 @@
+"""The bridge without a JVM: submission through the ResourceManager's REST interface."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from knit_provider.yarn.bridge.base import (
+    AggregatedContainer,
+    Bridge,
+    NewApplication,
+    Submission,
+    SubmissionUncertain,
+    SubmitResult,
+)
+from knit_provider.yarn.bridge.rest_document import submission_document
+from knit_provider.yarn.errors import (
+    ApplicationNotFound,
+    AuthenticationFailed,
+    ClusterUnavailable,
+    ConfigurationError,
+    KnitError,
+    PermissionDenied,
+    SubmissionRejected,
+)
+from knit_provider.yarn.rest.answers import error_of, plain
+from knit_provider.yarn.rest.history import HistoryLogs
+from knit_provider.yarn.rest.session import MayHaveTakenEffect
+from knit_provider.yarn.rest.shapes import items, number
+
+if TYPE_CHECKING:
+    from knit_provider.yarn.bridge.delegation import DelegationTokens
+    from knit_provider.yarn.config import HadoopConf
+    from knit_provider.yarn.files.port import Files
+    from knit_provider.yarn.rest.session import Session
+    from knit_provider.yarn.rest.yarn_api import YARNAPI
+
+_log = logging.getLogger(__name__)
+
+_DEADLINE = 60.0
+_POST_TIMEOUT = 30.0
+_FIRST_POLL = 0.005
+_LAST_POLL = 0.1
+# So often, in a row, a lifetime is tried to be set before the application is ended for want of one.
+_LIFETIME_TRIES = 5
+
+
+class RestBridge:
+    """Implements :class:`knit_provider.yarn.bridge.base.Bridge`, where each method is described, in Python alone.
+
+    Args:
+        api: the ResourceManager, as the user who submits.
+        conf: the cluster's configuration, completed by what the ResourceManager says of itself.
+        files: the cluster's filesystem.
+        user: who the ResourceManager has to record as the owner; None to take whoever it records.
+        tokens: where the delegation tokens of a cluster with Kerberos come from.
+        fallback: gives another bridge, for aggregated logs when no log server answers.
+    """
+
+    name = "rest"
+    sets_lifetime = False
+
+    def __init__(
+        self,
+        api: YARNAPI,
+        conf: HadoopConf,
+        files: Files,
+        *,
+        user: str | None = None,
+        tokens: DelegationTokens | None = None,
+        fallback: Callable[[], Bridge] | None = None,
+    ) -> None:
+        self._api = api
+        self._files = files
+        self._user = user
+        self._tokens = tokens
+        self._fallback = fallback
+        self._history = HistoryLogs(api.session, conf, files)
+
+    @property
+    def _session(self) -> Session:
+        return self._api.session
+
+    @property
+    def files(self) -> Files:
+        """The cluster's filesystem."""
+        return self._files
+
+    def prestart(self) -> None:
+        """Nothing has to be started."""
+
+    def hello(self) -> dict[str, Any]:
+        """``hadoop``: the ResourceManager's version; ``user``, ``default_fs`` and ``home``."""
+        home = self._files.uri_home()
+        scheme, _, rest = home.partition("://")
+        return {
+            "hadoop": str(self._api.cluster_info().get("hadoopVersion", "")),
+            "user": self._api.user,
+            "default_fs": f"{scheme}://{rest.partition('/')[0]}",
+            "home": home,
+        }
+
+    def new_application(self) -> NewApplication:
+        """Ask for an id."""
+        # Asked once more where the answer was lost: an id that nobody uses harms nobody.
+        try:
+            answer = self._session.request("POST", "cluster/apps/new-application").json()
+        except MayHaveTakenEffect:
+            answer = self._session.request("POST", "cluster/apps/new-application").json()
+        app_id = str(answer.get("application-id") or "")
+        if not app_id.startswith("application_"):
+            raise ClusterUnavailable(
+                f"{self._session.active_address} answered {str(answer)[:200]} where a new application id was due"
+            )
+        largest = next(iter(items(answer, "maximum-resource-capability")), {})
+        named = {
+            str(resource["name"]): number(resource.get("value"))
+            for resource in items(largest, "resourceInformations", "resourceInformation")
+            if resource.get("name") not in (None, "memory-mb", "vcores")
+        }
+        return NewApplication(app_id, number(largest.get("memory")), number(largest.get("vCores")), named)
+
+    def submit(self, submission: Submission) -> SubmitResult:
+        """Submit an application."""
+        deadline = time.monotonic() + _DEADLINE
+        tokens = self._tokens.collect(submission.token_filesystems) if self._tokens is not None else {}
+        document = submission_document(submission, tokens)
+        self._post(submission.application_id, document)
+        result = self._await_accepted(submission.application_id, deadline)
+        if submission.lifetime_seconds is not None:
+            self._set_lifetime(submission.application_id, submission.lifetime_seconds)
+        return result
+
+    def _post(self, app_id: str, document: dict[str, Any]) -> None:
+        try:
+            answer = self._session.request(
+                "POST", "cluster/apps", json=document, ok=range(200, 600), timeout=_POST_TIMEOUT
+            )
+        except MayHaveTakenEffect as e:
+            self._look_up(app_id, e)
+            return
+        if answer.status in (200, 202):
+            return
+        error = error_of(answer, self._api.user)
+        if isinstance(error, ClusterUnavailable):
+            # A proxy, or the ResourceManager itself after it has stored the application.
+            self._look_up(app_id, error)
+        elif isinstance(error, ConfigurationError):
+            # What the ResourceManager says to a request that it has understood is a rejection.
+            remote = answer.remote_exception()
+            raise SubmissionRejected(plain(remote["message"]) if remote else str(error)) from None
+        else:
+            raise error
+
+    def _look_up(self, app_id: str, failure: ClusterUnavailable) -> None:
+        """Returns if the ResourceManager has the application although its answer was lost.
+
+        Raises:
+            ClusterUnavailable: it does not have it.
+            SubmissionUncertain: nobody can tell.
+        """
+        try:
+            self._api.status(app_id)
+        except ApplicationNotFound:
+            raise failure from None
+        except KnitError as e:
+            raise SubmissionUncertain(f"{failure} ({e})", app_id=app_id) from e
+
+    def _await_accepted(self, app_id: str, deadline: float) -> SubmitResult:
+        pause = _FIRST_POLL
+        while True:
+            try:
+                app = self._api.status(app_id)
+            except (ClusterUnavailable, ApplicationNotFound) as e:
+                raise SubmissionUncertain(str(e), app_id=app_id) from e
+            self._check_owner(app_id, app)
+            state = str(app.get("state"))
+            diagnostics = str(app.get("diagnostics") or "")
+            if state in ("FAILED", "KILLED") and not self._api.app_attempts(app_id):
+                raise SubmissionRejected(
+                    diagnostics.strip() or f"the ResourceManager ended it as {state} and gave no reason"
+                )
+            if state in ("ACCEPTED", "RUNNING", "FINISHED", "FAILED", "KILLED"):
+                return SubmitResult(app_id, state, diagnostics)
+            if time.monotonic() + pause > deadline:
+                raise SubmissionUncertain(f"{app_id} is still {state} after {_DEADLINE:.0f} s", app_id=app_id)
+            time.sleep(pause)
+            pause = min(2 * pause, _LAST_POLL)
+
+    def _check_owner(self, app_id: str, app: dict[str, Any]) -> None:
+        """A ResourceManager that does not look at who is calling records its web server's user."""
+        owner = str(app.get("user") or "")
+        if self._user is None or not owner or owner == self._user:
+            return
+        self._end(app_id, f"submitted as {self._user}, recorded as {owner}'s")
+        raise PermissionDenied(
+            f"the ResourceManager recorded {app_id} as {owner}'s, not {self._user}'s, so it was ended: its web port "
+            "does not take callers' names (yarn.resourcemanager.webapp.delegation-token-auth-filter.enabled). Use "
+            'bridge="jvm"'
+        )
+
+    def _set_lifetime(self, app_id: str, seconds: int) -> None:
+        """A submission by REST has no field for it, so it follows; without one, nothing is left running."""
+        for attempt in range(_LIFETIME_TRIES):
+            try:
+                self._api.update_lifetime(app_id, seconds)
+                return
+            except KnitError as e:
+                if self._has_ended(app_id):
+                    return
+                if attempt + 1 == _LIFETIME_TRIES or isinstance(e, (AuthenticationFailed, PermissionDenied)):
+                    self._end(app_id, "its lifetime could not be set")
+                    raise SubmissionRejected(
+                        f"{app_id} was ended again, since its lifetime could not be set: {e}. Submit with "
+                        'lifetime=None, or with bridge="jvm"'
+                    ) from e
+                time.sleep(0.2 * 2**attempt)
+
+    def _has_ended(self, app_id: str) -> bool:
+        try:
+            return self._api.state(app_id) in ("FINISHED", "FAILED", "KILLED")
+        except KnitError:
+            return False
+
+    def _end(self, app_id: str, why: str) -> None:
+        try:
+            self._api.kill(app_id, diagnostics=f"knit-provider: {why}")
+        except KnitError as e:
+            _log.warning("%s: %s, and it could not be ended: %s", app_id, why, e)
+
+    def log_servers(self) -> list[str]:
+        """Who is asked for aggregated logs, as base URLs; empty where the configuration names nobody."""
+        return self._history.servers()
+
+    def aggregated_containers(self, application_id: str, owner: str) -> list[AggregatedContainer]:
+        """The containers with aggregated logs."""
+        try:
+            return self._history.aggregated_containers(application_id, owner)
+        except ClusterUnavailable as e:
+            return self._other_way(e).aggregated_containers(application_id, owner)
+
+    def read_aggregated(
+        self, application_id: str, owner: str, container: AggregatedContainer, file: str, local: str | os.PathLike[str]
+    ) -> int:
+        """Write one aggregated log file into a local file."""
+        try:
+            return self._history.read_aggregated(application_id, owner, container, file, local)
+        except ClusterUnavailable as e:
+            return self._other_way(e).read_aggregated(application_id, owner, container, file, local)
+
+    def _other_way(self, failure: ClusterUnavailable) -> Bridge:
+        """The bridge that reads aggregated logs out of the filesystem by itself.
+
+        Raises:
+            ClusterUnavailable: the failure, where there is no such bridge.
+        """
+        if self._fallback is None:
+            raise failure
+        try:
+            other = self._fallback()
+            other.hello()
+        except KnitError as e:
+            raise ClusterUnavailable(f"{failure}; and no JVM can read them: {e}") from failure
+        _log.warning("reading aggregated logs through a JVM: %s", failure)
+        return other
+
+    def close(self) -> None:
+        """The session and the files belong to the connection."""
