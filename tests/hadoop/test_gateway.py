@@ -1,22 +1,19 @@
-"""The JVM bridge and the filesystem through it, on a real cluster, as somebody else than the daemons' user."""
+"""The gateway JVM and the filesystem through it, on a real cluster, as somebody else than the daemons' user."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import secrets
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from knit_provider.localcluster import LocalCluster
-from knit_provider.yarn.bridge.base import Acls, AmLaunch, LocalResource, LogAggregation, Submission
 from knit_provider.yarn.bridge.jvm import JvmBridge
 from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import (
@@ -24,12 +21,9 @@ from knit_provider.yarn.errors import (
     ClusterUnavailable,
     ConfigurationError,
     PermissionDenied,
-    SubmissionRejected,
 )
 from knit_provider.yarn.files.port import RemoteFileExists, RemoteFileNotFound
 from tests.hadoop.eventually import eventually
-
-ENDS = ("FINISHED", "FAILED", "KILLED")
 
 
 def bridge_for(cluster: LocalCluster, user: str, **settings: str) -> JvmBridge:
@@ -60,149 +54,6 @@ def folder(bridge: JvmBridge) -> Iterator[str]:
     bridge.files.mkdirs(path)
     yield path
     bridge.files.delete(path, recursive=True)
-
-
-@pytest.fixture
-def submit(bridge: JvmBridge) -> Iterator[Callable[..., str]]:
-    """Submit a bare command in the ApplicationMaster's place; what still runs at the end is killed."""
-    submitted: list[str] = []
-
-    def run(command: str, *, am: dict[str, Any] | None = None, **fields: Any) -> str:
-        app_id = bridge.new_application().application_id
-        launch = AmLaunch(**{"memory": 64, "vcores": 1, "command": command, **(am or {})})
-        submission = Submission(app_id, **{"name": "bare", "queue": "default", "am": launch, **fields})
-        result = bridge.submit(submission)
-        submitted.append(app_id)
-        assert result.application_id == app_id
-        assert result.state in ("ACCEPTED", "RUNNING", *ENDS)
-        return app_id
-
-    yield run
-    for app_id in submitted:
-        if bridge.report(app_id)["state"] not in ENDS:
-            bridge.kill(app_id)
-
-
-def wait_for_end(bridge: JvmBridge, app_id: str) -> dict[str, Any]:
-    eventually(lambda: bridge.report(app_id)["state"] in ENDS)
-    return bridge.report(app_id)
-
-
-def wait_for_logs(bridge: JvmBridge, app_id: str) -> None:
-    def there() -> bool:
-        try:
-            return bool(bridge.aggregated_containers(app_id, "alice"))
-        except RemoteFileNotFound:
-            return False
-
-    eventually(there)
-
-
-# -- applications ------------------------------------------------------------------------------------------------------
-
-
-def test_a_new_id_comes_with_what_the_cluster_grants_at_most(bridge: JvmBridge) -> None:
-    one, two = bridge.new_application(), bridge.new_application()
-    assert one.application_id != two.application_id
-    assert one.max_memory >= 1024
-    assert one.max_vcores >= 1
-
-
-def test_everything_of_a_submission_arrives(bridge: JvmBridge, submit: Callable[..., str], marker: str) -> None:
-    app_id = submit(
-        "sleep 300",
-        name=f"ünï {marker}",
-        tags=["one", "Two"],
-        priority=3,
-        type="knit",
-        lifetime_seconds=4000,
-        attempt_failures_validity_ms=60_000,
-        acls=Acls(view="bob", modify=" "),
-        log_aggregation=LogAggregation(include="std.*"),
-        node_label="",
-    )
-    report = bridge.report(app_id)
-    assert report["name"] == f"ünï {marker}"
-    assert report["user"] == "alice"
-    assert report["queue"].endswith("default")
-    assert report["type"] == "knit"
-    assert sorted(report["tags"]) == ["one", "two"]
-    assert bridge.kill(app_id, "because") == "KILLED"
-    assert "because" in bridge.report(app_id)["diagnostics"]
-
-
-def test_files_environment_and_secrets_reach_the_container_and_secrets_nothing_else(
-    bridge: JvmBridge, submit: Callable[..., str], folder: str, tmp_path: Path
-) -> None:
-    canary = secrets.token_hex(16)
-    (tmp_path / "data").write_text("the data")
-    put = bridge.files.put(tmp_path / "data", f"{folder}/data")
-    app_id = submit(
-        f"{{ cat link; echo $KNIT_TEST; grep -c -a {canary[:-1]} $HADOOP_TOKEN_FILE_LOCATION; "
-        "cat launch_container.sh; } "
-        "1><LOG_DIR>/stdout 2><LOG_DIR>/stderr",
-        am={
-            "environment": {"KNIT_TEST": "value"},
-            "local_resources": {"link": LocalResource(put.path, put.length, put.modified_ms)},
-        },
-        secrets={"knit.control.secret": canary.encode()},
-    )
-    wait_for_end(bridge, app_id)
-    wait_for_logs(bridge, app_id)
-    (container,) = bridge.aggregated_containers(app_id, "alice")
-    bridge.read_aggregated(app_id, "alice", container, "stdout", tmp_path / "out")
-    said = (tmp_path / "out").read_text()
-    assert said.startswith("the datavalue\n1\n")
-    assert canary not in said
-
-
-def test_an_end_before_the_first_look_is_told_as_it_is(bridge: JvmBridge, submit: Callable[..., str]) -> None:
-    report = wait_for_end(bridge, submit("exit 7"))
-    assert report["state"] == "FAILED"
-    assert "7" in report["diagnostics"]
-
-
-@pytest.mark.parametrize(
-    ("fields", "error", "words"),
-    [
-        ({"queue": "stopped"}, SubmissionRejected, "(?i)stopped"),
-        ({"queue": "nowhere"}, SubmissionRejected, "nowhere"),
-        ({"am": {"memory": 10_000_000}}, SubmissionRejected, "(?i)invalid resource request"),
-        (
-            {"am": {"named": {"yarn.io/gpu": 1}}},
-            ConfigurationError,
-            r"no resource named yarn\.io/gpu; it has memory-mb",
-        ),
-        (
-            {"tags": [f"tag{n}" for n in range(11)]},
-            SubmissionRejected,
-            "^Too many applicationTags, a maximum of only 10",
-        ),
-        ({"tags": ["x" * 101]}, SubmissionRejected, "maximum allowed length of a tag is 100$"),
-        ({"tags": ["ü"]}, SubmissionRejected, "ASCII"),
-        ({"lifetime_seconds": -5}, SubmissionRejected, "(?i)timeout"),
-        ({"reservation_id": "soon"}, ConfigurationError, "reservation_id is soon"),
-        ({"am": {"memory": 0}}, ConfigurationError, "memory is 0"),
-    ],
-)
-def test_what_the_cluster_refuses(
-    submit: Callable[..., str], fields: dict[str, Any], error: type[Exception], words: str
-) -> None:
-    with pytest.raises(error, match=words):
-        submit("sleep 300", **fields)
-
-
-def test_submitted_twice_it_runs_once(bridge: JvmBridge, folder: str) -> None:
-    app_id = bridge.new_application().application_id
-    launch = AmLaunch(64, 1, "sleep 300")
-    submission = Submission(app_id, "twice", "default", launch)
-    try:
-        with ThreadPoolExecutor(4) as pool:
-            results = list(pool.map(lambda _: bridge.submit(submission), range(4)))
-        assert {result.application_id for result in results} == {app_id}
-    finally:
-        assert bridge.kill(app_id) == "KILLED"
-    assert bridge.report(app_id)["attempt"] == 1
 
 
 def test_an_application_nobody_knows(bridge: JvmBridge) -> None:
@@ -239,37 +90,6 @@ def test_hdfs_is_no_resource_manager(cluster: LocalCluster) -> None:
         assert cluster.namenode in str(caught.value)
     finally:
         bridge.close()
-
-
-# -- logs --------------------------------------------------------------------------------------------------------------
-
-
-def test_ten_megabytes_of_aggregated_logs_are_the_same_to_the_byte(
-    bridge: JvmBridge, bob: JvmBridge, submit: Callable[..., str], tmp_path: Path
-) -> None:
-    app_id = submit("seq 1 1500000 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr; echo LogLength:3 1><LOG_DIR>/other.log")
-    wait_for_end(bridge, app_id)
-    wait_for_logs(bridge, app_id)
-    (container,) = bridge.aggregated_containers(app_id, "alice")
-    assert re.fullmatch(r"localhost:\d+", container.node)
-    expected = "".join(f"{n}\n" for n in range(1, 1_500_001)).encode()
-    lengths = {file.name: file.length for file in container.files}
-    assert lengths["stdout"] == len(expected) > 10_000_000
-    assert bridge.read_aggregated(app_id, "alice", container, "stdout", tmp_path / "out") == len(expected)
-    assert (tmp_path / "out").read_bytes() == expected
-    bridge.read_aggregated(app_id, "alice", container, "other.log", tmp_path / "other")
-    assert (tmp_path / "other").read_text() == "LogLength:3\n"
-    with pytest.raises(RemoteFileNotFound, match=rf"no aggregated log nothing of container {container.id}"):
-        bridge.read_aggregated(app_id, "alice", container, "nothing", tmp_path / "none")
-    with pytest.raises(PermissionDenied, match="bob"):
-        bob.aggregated_containers(app_id, "alice")
-
-
-def test_logs_that_are_not_there_say_where_they_were_looked_for(bridge: JvmBridge) -> None:
-    with pytest.raises(
-        RemoteFileNotFound, match=r"no aggregated logs of application_1_0001 of user alice in hdfs://.*logs"
-    ):
-        bridge.aggregated_containers("application_1_0001", "alice")
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

@@ -8,11 +8,15 @@ a way to submit as somebody else.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from knit_provider.yarn.bridge.base import AmLaunch, LocalResource, Submission
 from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.units import check_int
+
+_RESERVATION = re.compile(r"reservation_\d+_\d+", re.ASCII)
 
 
 def submission_document(submission: Submission, tokens: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -23,9 +27,18 @@ def submission_document(submission: Submission, tokens: Mapping[str, str] | None
         tokens: delegation tokens by service, each in Hadoop's URL-safe form.
 
     Raises:
-        ConfigurationError: the ApplicationMaster wants a resource that cannot be said there.
+        ConfigurationError: a number or id cannot be one, or the ApplicationMaster wants a resource that cannot be said
+            there.
     """
     am = submission.am
+    check_int(am.memory, "memory", minimum=1)
+    check_int(am.vcores, "vcores", minimum=1)
+    if submission.lifetime_seconds is not None:
+        check_int(submission.lifetime_seconds, "lifetime", minimum=1)
+    if submission.reservation_id is not None and not _RESERVATION.fullmatch(submission.reservation_id):
+        raise ConfigurationError(
+            f"reservation_id is {submission.reservation_id}; it has to look like reservation_1700000000000_0001"
+        )
     if any(am.named.values()):
         wanted = ", ".join(f"{name}: {amount}" for name, amount in am.named.items() if amount)
         raise ConfigurationError(
