@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import ClusterUnavailable
 from knit_provider.yarn.files.choose import ChosenFiles
 from knit_provider.yarn.files.port import RemoteFileNotFound
-from knit_provider.yarn.rest import Session
+from knit_provider.yarn.rest import Session, history
 from knit_provider.yarn.rest.history import HistoryLogs
 from tests.hadoop.support import api_of, submit_shell, until
 
@@ -173,6 +174,28 @@ def test_a_history_server_that_is_away_leaves_the_folders_name(conf: HadoopConf,
     # Somebody who may not look into the folder.
     with Session(away(conf), user="bob") as session, pytest.raises(ClusterUnavailable, match=r"denied.*They lie in"):
         HistoryLogs(session, files=ChosenFiles(conf, "bob")).aggregated_containers(app_id, USER)
+
+
+def test_a_server_that_is_silent_is_waited_for_once(
+    conf: HadoopConf, app_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the real one is while its ResourceManager is away."""
+    monkeypatch.setattr(history, "SILENCE_TIMEOUT", 0.5)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(16)
+        mute = away(conf, **{"mapreduce.jobhistory.webapp.address": f"127.0.0.1:{silent.getsockname()[1]}"})
+        with Session(mute, user=USER) as session:
+            logs = HistoryLogs(session, files=ChosenFiles(conf, USER))
+            for container in logs.aggregated_containers(app_id, USER):
+                logs.read_aggregated(app_id, USER, container, "stdout", tmp_path / "out")
+        silent.settimeout(0.1)
+        asked = 0
+        with contextlib.suppress(TimeoutError):
+            while True:
+                silent.accept()[0].close()
+                asked += 1
+    assert asked == 1
 
 
 def test_of_several_servers_the_first_that_has_the_service_answers(

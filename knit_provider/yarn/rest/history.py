@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import re
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlsplit
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 SILENCE_TIMEOUT = 60.0
 """Seconds that the history server may take to begin an answer, and between two pieces of one."""
 
+# For so long no server is asked again, once none could be had and the filesystem could.
+_PASS_SECONDS = 120.0
 _HISTORY = "/ws/v1/history"
 _TIMELINE = "/ws/v1/applicationhistory"
 # What the servers of all versions say, under whatever status, of an application or container that has no logs (yet).
@@ -60,6 +63,7 @@ class HistoryLogs:
         self._session = session
         self._conf = conf or session.conf
         self._files = files
+        self._pass_servers_until = 0.0
         self._direct = LogsInHdfs(self._conf, files) if isinstance(files, RangedFiles) else None
 
     def aggregated_containers(self, application_id: str, owner: str) -> list[AggregatedContainer]:
@@ -133,14 +137,14 @@ class HistoryLogs:
         self, app_id: str, owner: str, action: Callable[[str], _T], directly: Callable[[LogsInHdfs], _T]
     ) -> _T:
         problems = []
-        for base in self.servers():
+        for base in self.servers() if time.monotonic() >= self._pass_servers_until else ():
             try:
                 return action(base)
             except RemoteFileNotFound:
                 raise
             except (ClusterUnavailable, _NoSuchService) as error:
                 problems.append(str(error))
-        if not problems:
+        if not problems and not self.servers():
             problems = [
                 "the configuration names no history server (mapreduce.jobhistory.webapp.address, yarn.log.server.url)"
             ]
@@ -150,8 +154,13 @@ class HistoryLogs:
             except RemoteFileNotFound:
                 raise
             except KnitError as error:
+                self._pass_servers_until = 0.0
                 problems.append(f"and out of the filesystem: {error}")
             else:
+                if not problems:
+                    return found
+                # One that waits for a ResourceManager that is away lets each call wait for a minute.
+                self._pass_servers_until = time.monotonic() + _PASS_SECONDS
                 log.info("read the logs of %s out of the filesystem: %s", app_id, "; ".join(problems))
                 return found
         raise ClusterUnavailable(
