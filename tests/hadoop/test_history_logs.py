@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import ClusterUnavailable
 from knit_provider.yarn.files.choose import ChosenFiles
 from knit_provider.yarn.files.port import RemoteFileNotFound
-from knit_provider.yarn.rest import Session
+from knit_provider.yarn.rest import Session, history
 from knit_provider.yarn.rest.history import HistoryLogs
 from tests.hadoop.support import api_of, submit_shell, until
 
@@ -80,19 +81,32 @@ def listed(containers: list[AggregatedContainer]) -> dict[str, tuple[str, dict[s
     return {c.id: (c.node, {file.name: file.length for file in c.files}) for c in containers}
 
 
-def test_it_lists_what_the_jvm_lists(logs: HistoryLogs, jvm: JvmBridge, app_id: str) -> None:
-    found = listed(logs.aggregated_containers(app_id, USER))
+@pytest.fixture(scope="module")
+def without_server(conf: HadoopConf) -> Iterator[HistoryLogs]:
+    """As on Hadoop 3.1, or with the history server away: what lies in HDFS is read there."""
+    with Session(away(conf), user=USER) as session:
+        yield HistoryLogs(session, files=ChosenFiles(conf, USER))
+
+
+@pytest.fixture(params=["server", "filesystem"])
+def either(request: pytest.FixtureRequest) -> HistoryLogs:
+    found: HistoryLogs = request.getfixturevalue({"server": "logs", "filesystem": "without_server"}[request.param])
+    return found
+
+
+def test_it_lists_what_the_jvm_lists(either: HistoryLogs, jvm: JvmBridge, app_id: str) -> None:
+    found = listed(either.aggregated_containers(app_id, USER))
     assert found == listed(jvm.aggregated_containers(app_id, USER))
     assert len(found) == 5
     assert len({node for node, _ in found.values()}) == 2, "on both nodes"
 
 
-def test_every_byte_is_as_the_jvm_gives_it(logs: HistoryLogs, jvm: JvmBridge, app_id: str, tmp_path: Path) -> None:
+def test_every_byte_is_as_the_jvm_gives_it(either: HistoryLogs, jvm: JvmBridge, app_id: str, tmp_path: Path) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     names = set()
-    for container in logs.aggregated_containers(app_id, USER):
+    for container in either.aggregated_containers(app_id, USER):
         for file in container.files:
-            length = logs.read_aggregated(app_id, USER, container, file.name, ours)
+            length = either.read_aggregated(app_id, USER, container, file.name, ours)
             jvm.read_aggregated(app_id, USER, container, file.name, theirs)
             assert ours.read_bytes() == theirs.read_bytes(), (container.id, file.name)
             assert length == file.length == ours.stat().st_size
@@ -125,17 +139,17 @@ def test_an_application_of_another_owner_and_another_type(
         assert (tmp_path / "out").read_text() == "of bob\n"
 
 
-def test_what_is_not_there_is_said_so(logs: HistoryLogs, app_id: str, tmp_path: Path) -> None:
-    container = logs.aggregated_containers(app_id, USER)[0]
+def test_what_is_not_there_is_said_so(either: HistoryLogs, app_id: str, tmp_path: Path) -> None:
+    container = either.aggregated_containers(app_id, USER)[0]
     with pytest.raises(RemoteFileNotFound, match="nosuch"):
-        logs.read_aggregated(app_id, USER, container, "nosuch", tmp_path / "out")
+        either.read_aggregated(app_id, USER, container, "nosuch", tmp_path / "out")
     assert not (tmp_path / "out").exists()
     unknown = f"{app_id.rpartition('_')[0]}_9999"
     with pytest.raises(RemoteFileNotFound, match=unknown):
-        logs.aggregated_containers(unknown, USER)
+        either.aggregated_containers(unknown, USER)
     forgotten = AggregatedContainer(f"container_{unknown.removeprefix('application_')}_01_000001", "n:1", ())
     with pytest.raises(RemoteFileNotFound):
-        logs.read_aggregated(unknown, USER, forgotten, "stdout", tmp_path / "out")
+        either.read_aggregated(unknown, USER, forgotten, "stdout", tmp_path / "out")
 
 
 def away(conf: HadoopConf, **pars: str) -> HadoopConf:
@@ -150,13 +164,38 @@ def test_a_history_server_that_is_away_leaves_the_folders_name(conf: HadoopConf,
         port = closed.getsockname()[1]
     gone = away(conf, **{"mapreduce.jobhistory.webapp.address": f"127.0.0.1:{port}"})
     with Session(gone, user=USER) as session, pytest.raises(ClusterUnavailable) as caught:
-        HistoryLogs(session, files=ChosenFiles(conf, USER)).aggregated_containers(app_id, USER)
+        HistoryLogs(session).aggregated_containers(app_id, USER)
+    folders = str(caught.value).rpartition("They lie in ")[2].split(" or ")
     files = ChosenFiles(conf, USER)
-    folder = str(caught.value).rpartition("They lie in ")[2]
-    assert files.list(folder), "the folder is the real one"
+    assert any(files.status(folder) for folder in folders), "the folder is a real one"
     assert str(port) in str(caught.value)
     with Session(away(conf), user=USER) as session, pytest.raises(ClusterUnavailable, match="names no history server"):
         HistoryLogs(session).aggregated_containers(app_id, USER)
+    # Somebody who may not look into the folder.
+    with Session(away(conf), user="bob") as session, pytest.raises(ClusterUnavailable, match=r"denied.*They lie in"):
+        HistoryLogs(session, files=ChosenFiles(conf, "bob")).aggregated_containers(app_id, USER)
+
+
+def test_a_server_that_is_silent_is_waited_for_once(
+    conf: HadoopConf, app_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the real one is while its ResourceManager is away."""
+    monkeypatch.setattr(history, "SILENCE_TIMEOUT", 0.5)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(16)
+        mute = away(conf, **{"mapreduce.jobhistory.webapp.address": f"127.0.0.1:{silent.getsockname()[1]}"})
+        with Session(mute, user=USER) as session:
+            logs = HistoryLogs(session, files=ChosenFiles(conf, USER))
+            for container in logs.aggregated_containers(app_id, USER):
+                logs.read_aggregated(app_id, USER, container, "stdout", tmp_path / "out")
+        silent.settimeout(0.1)
+        asked = 0
+        with contextlib.suppress(TimeoutError):
+            while True:
+                silent.accept()[0].close()
+                asked += 1
+    assert asked == 1
 
 
 def test_of_several_servers_the_first_that_has_the_service_answers(

@@ -67,10 +67,9 @@ def _look(staging: str, bridge: RestBridge) -> str | None:
     scheme = scheme_of(staging)
     if scheme not in ("hdfs", "webhdfs", "swebhdfs"):
         return f"the filesystem {staging} is none of HDFS's, which only Hadoop's own classes speak"
-    return (
-        _refused(bridge.new_application, "the ResourceManager takes no submission by REST")
-        or _refused(lambda: bridge.files.status("/"), f"{staging} cannot be reached without Hadoop's own classes")
-        or (None if bridge.log_servers() else "no history server is configured, which gives out the aggregated logs")
+    # Aggregated logs need no look: where no history server gives them out, they are read out of HDFS.
+    return _refused(bridge.new_application, "the ResourceManager takes no submission by REST") or _refused(
+        lambda: bridge.files.status("/"), f"{staging} cannot be reached without Hadoop's own classes"
     )
 
 

@@ -231,10 +231,6 @@ class RestBridge:
         except KnitError as e:
             _log.warning("%s: %s, and it could not be ended: %s", app_id, why, e)
 
-    def log_servers(self) -> list[str]:
-        """Who is asked for aggregated logs, as base URLs; empty where the configuration names nobody."""
-        return self._history.servers()
-
     def aggregated_containers(self, application_id: str, owner: str) -> list[AggregatedContainer]:
         """The containers with aggregated logs."""
         try:

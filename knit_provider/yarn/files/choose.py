@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from knit_provider.yarn.errors import ClusterUnavailable, KnitError
+from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError
+from knit_provider.yarn.files.hdfs import Hdfs
 from knit_provider.yarn.files.namenodes import DataNodeUnreachable, NameNodes
 from knit_provider.yarn.files.native import NameNodeSilent, NativeFiles, NotServed
 from knit_provider.yarn.files.port import Files, FileStatus, Space
@@ -95,6 +96,20 @@ class ChosenFiles:
     def read(self, path: str, max_bytes: int = 16 * 1024 * 1024) -> bytes:
         """The content of a small file."""
         return self._with(path, lambda files: files.read(self._full(path), max_bytes), repeatable=True)
+
+    def read_range(self, path: str, offset: int, length: int) -> bytes:
+        """At most ``length`` bytes of a file in HDFS, from ``offset`` on.
+
+        Raises:
+            ConfigurationError: only the gateway serves the filesystem, which reads whole files.
+        """
+
+        def read(files: Files) -> bytes:
+            if isinstance(files, Hdfs):
+                return files.read_range(self._full(path), offset, length)
+            raise ConfigurationError(f"{path} is in a filesystem of which only whole files are read")
+
+        return self._with(path, read, repeatable=True)
 
     def write_many(self, directory: str, files: Mapping[str, bytes], overwrite: bool = False) -> dict[str, FileStatus]:
         """Write small private files into a private folder."""

@@ -39,6 +39,10 @@ class Hdfs(ABC):
             raise ConfigurationError(f"{path} has more than the {max_bytes} bytes that are read at once")
         return content
 
+    def read_range(self, path: str, offset: int, length: int) -> bytes:
+        """At most ``length`` bytes of a file from ``offset`` on; fewer only at its end."""
+        return self._download(self._path(path), length, offset)
+
     def write_many(self, directory: str, files: Mapping[str, bytes], overwrite: bool = False) -> dict[str, FileStatus]:
         """Write small private files into a private folder."""
         folder = self._path(directory).rstrip("/")
@@ -135,8 +139,8 @@ class Hdfs(ABC):
         """Write a file (0600) at an absolute path."""
 
     @abstractmethod
-    def _download(self, name: str, max_bytes: int) -> bytes:
-        """The first ``max_bytes`` of a file."""
+    def _download(self, name: str, max_bytes: int, offset: int = 0) -> bytes:
+        """At most ``max_bytes`` of a file, from ``offset`` on."""
 
     @abstractmethod
     def _digest(self, name: str, length: int) -> str:

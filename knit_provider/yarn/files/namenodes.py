@@ -165,9 +165,9 @@ class NameNodes:
                 raise self._error(answer, path)
             return
 
-    def download(self, path: str, max_bytes: int) -> bytes:
-        """The first ``max_bytes`` of a file."""
-        for location in self._locations("GET", "OPEN", path, {"length": max_bytes}):
+    def download(self, path: str, max_bytes: int, offset: int = 0) -> bytes:
+        """At most ``max_bytes`` of a file, from ``offset`` on."""
+        for location in self._locations("GET", "OPEN", path, {"length": max_bytes, "offset": offset or None}):
             try:
                 answer = self._transport.exchange("GET", location, timeout=SILENCE_TIMEOUT)
             except Unanswered as error:

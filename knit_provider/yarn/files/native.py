@@ -280,11 +280,11 @@ class NativeFiles(Hdfs):
                     self.delete(name)
             raise
 
-    def _download(self, name: str, max_bytes: int) -> bytes:
+    def _download(self, name: str, max_bytes: int, offset: int = 0) -> bytes:
         def read(client: Client, pulse: Pulse) -> bytes:
             source = client.read(name)
             content = bytearray()
-            for piece in source.read_range_stream(0, min(max_bytes, len(source))):
+            for piece in source.read_range_stream(offset, max(0, min(max_bytes, len(source) - offset))):
                 pulse.beat()
                 pulse.allow(SILENCE_TIMEOUT)
                 content += piece

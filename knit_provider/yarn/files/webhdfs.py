@@ -154,8 +154,8 @@ class WebHDFS(Hdfs):
             replication=replication,
         )
 
-    def _download(self, name: str, max_bytes: int) -> bytes:
-        return self._namenodes.download(name, max_bytes)
+    def _download(self, name: str, max_bytes: int, offset: int = 0) -> bytes:
+        return self._namenodes.download(name, max_bytes, offset)
 
     def _digest(self, name: str, length: int) -> str:
         return digest_of(self._namenodes.download(name, length))

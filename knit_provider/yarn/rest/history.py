@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlsplit
@@ -12,8 +14,9 @@ from urllib.parse import quote, urlsplit
 from knit_provider.yarn.bridge.base import AggregatedContainer, AggregatedFile
 from knit_provider.yarn.errors import ClusterUnavailable, KnitError
 from knit_provider.yarn.files.port import RemoteFileNotFound
+from knit_provider.yarn.logs.in_hdfs import LogsInHdfs, RangedFiles
 from knit_provider.yarn.rest.answers import Answer, error_of, first_words
-from knit_provider.yarn.rest.log_folders import where_logs_lie
+from knit_provider.yarn.rest.log_folders import node_of, where_logs_lie
 from knit_provider.yarn.rest.log_text import NotWrapped, copy_sections
 from knit_provider.yarn.rest.session import Session
 from knit_provider.yarn.rest.shapes import app_of_container, check_app_id, items, number
@@ -24,13 +27,15 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+log = logging.getLogger(__name__)
+
 SILENCE_TIMEOUT = 60.0
 """Seconds that the history server may take to begin an answer, and between two pieces of one."""
 
+# For so long no server is asked again, once none could be had and the filesystem could.
+_PASS_SECONDS = 120.0
 _HISTORY = "/ws/v1/history"
 _TIMELINE = "/ws/v1/applicationhistory"
-# A node's file is named after it, with "_" for ":"; one that is written to more than once has the time behind that.
-_NODE = re.compile(r"(?P<host>.+)_(?P<port>\d{1,5})(?:_\d{6,})?")
 # What the servers of all versions say, under whatever status, of an application or container that has no logs (yet).
 _NOTHING = re.compile(
     r"can ?not find (?:remote application directory|logs for container|the log|any log)|404 not found|does not exist"
@@ -50,13 +55,16 @@ class HistoryLogs:
         session: what the calls go through.
         conf: the cluster's configuration, completed by what the ResourceManager's ``/conf`` says; default the
             session's.
-        files: where the aggregated logs lie, to name the folder in messages.
+        files: where the aggregated logs lie. They are read there if no server has them (Hadoop 3.1's has no REST
+            interface for logs), and without ``files`` the folder is only named.
     """
 
     def __init__(self, session: Session, conf: HadoopConf | None = None, files: Files | None = None) -> None:
         self._session = session
         self._conf = conf or session.conf
         self._files = files
+        self._pass_servers_until = 0.0
+        self._direct = LogsInHdfs(self._conf, files) if isinstance(files, RangedFiles) else None
 
     def aggregated_containers(self, application_id: str, owner: str) -> list[AggregatedContainer]:
         """The containers with aggregated logs, of all nodes.
@@ -66,7 +74,12 @@ class HistoryLogs:
             ClusterUnavailable: no log server answers; says where the logs lie.
         """
         app_id = check_app_id(application_id)
-        return self._with_server(app_id, owner, lambda base: self._containers(base, app_id, owner))
+        return self._with_server(
+            app_id,
+            owner,
+            lambda base: self._containers(base, app_id, owner),
+            lambda direct: direct.aggregated_containers(app_id, owner),
+        )
 
     def read_aggregated(
         self, application_id: str, owner: str, container: AggregatedContainer, file: str, local: str | os.PathLike[str]
@@ -84,7 +97,17 @@ class HistoryLogs:
         """
         app_id = check_app_id(application_id)
         app_of_container(container.id)
-        return self._with_server(app_id, owner, lambda base: self._read(base, app_id, owner, container, file, local))
+        try:
+            return self._with_server(
+                app_id,
+                owner,
+                lambda base: self._read(base, app_id, owner, container, file, local),
+                lambda direct: direct.read_aggregated(app_id, owner, container, file, local),
+            )
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(local)
+            raise
 
     def servers(self) -> list[str]:
         """Base URLs of the REST interfaces to ask, in their order."""
@@ -110,19 +133,36 @@ class HistoryLogs:
             return None
         return f"{'https' if secure else 'http'}://{address}"
 
-    def _with_server(self, app_id: str, owner: str, action: Callable[[str], _T]) -> _T:
+    def _with_server(
+        self, app_id: str, owner: str, action: Callable[[str], _T], directly: Callable[[LogsInHdfs], _T]
+    ) -> _T:
         problems = []
-        for base in self.servers():
+        for base in self.servers() if time.monotonic() >= self._pass_servers_until else ():
             try:
                 return action(base)
             except RemoteFileNotFound:
                 raise
             except (ClusterUnavailable, _NoSuchService) as error:
                 problems.append(str(error))
-        if not problems:
+        if not problems and not self.servers():
             problems = [
                 "the configuration names no history server (mapreduce.jobhistory.webapp.address, yarn.log.server.url)"
             ]
+        if self._direct is not None:
+            try:
+                found = directly(self._direct)
+            except RemoteFileNotFound:
+                raise
+            except KnitError as error:
+                self._pass_servers_until = 0.0
+                problems.append(f"and out of the filesystem: {error}")
+            else:
+                if not problems:
+                    return found
+                # One that waits for a ResourceManager that is away lets each call wait for a minute.
+                self._pass_servers_until = time.monotonic() + _PASS_SECONDS
+                log.info("read the logs of %s out of the filesystem: %s", app_id, "; ".join(problems))
+                return found
         raise ClusterUnavailable(
             f"the aggregated logs of {app_id} cannot be had from a history server: {'; '.join(problems)}. "
             f"They lie in {where_logs_lie(self._conf, self._files, app_id, owner)}"
@@ -142,7 +182,7 @@ class HistoryLogs:
             if str(group.get("logAggregationType", "AGGREGATED")).upper() != "AGGREGATED":
                 continue
             app_of_container(group.get("containerId"))
-            key = (str(group["containerId"]), _node(str(group.get("nodeId") or "")))
+            key = (str(group["containerId"]), node_of(str(group.get("nodeId") or "")))
             files = containers.setdefault(key, {})
             for file in items(group, "containerLogInfo"):
                 name = str(file.get("fileName") or "")
@@ -165,33 +205,23 @@ class HistoryLogs:
         local: str | os.PathLike[str],
     ) -> int:
         url = f"{base}/containerlogs/{container.id}/{quote(file, safe='')}"
-        complete = False
-        try:
-            with (
-                open(local, "wb") as out,
-                self._session.stream_url(url, timeout=SILENCE_TIMEOUT) as (response, chunks),
-            ):
-                if response.status_code != 200:
-                    body = b"".join(chunk for chunk, _ in zip(chunks, range(16), strict=False))
-                    answer = Answer("GET", url, response.status_code, response.headers, body)
-                    if response.status_code >= 500:
-                        self._check_there(base, app_id, owner, container.id, file)
-                    raise self._refusal(answer, app_id, owner)
-                try:
-                    written, missing = copy_sections(chunks, out)
-                except NotWrapped as error:
-                    text = error.head.decode("utf-8", "replace")
-                    if not text or _NOTHING.search(text):
-                        raise RemoteFileNotFound(f"{base} has no log {file} of {container.id}") from None
-                    raise ClusterUnavailable(f"{url} answered {first_words(text)!r}, which is no log") from None
-                if missing:
-                    raise ClusterUnavailable(f"{url} broke off with {missing} bytes of the log to come")
-            complete = True
+        with open(local, "wb") as out, self._session.stream_url(url, timeout=SILENCE_TIMEOUT) as (response, chunks):
+            if response.status_code != 200:
+                body = b"".join(chunk for chunk, _ in zip(chunks, range(16), strict=False))
+                if response.status_code >= 500:
+                    self._check_there(base, app_id, owner, container.id, file)
+                answer = Answer("GET", url, response.status_code, response.headers, body)
+                raise self._refusal(answer, app_id, owner)
+            try:
+                written, missing = copy_sections(chunks, out)
+            except NotWrapped as error:
+                text = error.head.decode("utf-8", "replace")
+                if not text or _NOTHING.search(text):
+                    raise RemoteFileNotFound(f"{base} has no log {file} of {container.id}") from None
+                raise ClusterUnavailable(f"{url} answered {first_words(text)!r}, which is no log") from None
+            if missing:
+                raise ClusterUnavailable(f"{url} broke off with {missing} bytes of the log to come")
             return written
-        finally:
-            if not complete:
-                with contextlib.suppress(OSError):
-                    os.unlink(local)
 
     def _check_there(self, base: str, app_id: str, owner: str, container_id: str, file: str) -> None:
         """Some versions meet a log that isn't there with an error of their own; only the list tells them apart.
@@ -216,8 +246,3 @@ class HistoryLogs:
             return RemoteFileNotFound(f"{answer.url}: the logs of {app_id} are not aggregated yet")
         error = error_of(answer, self._session.user)
         return error if isinstance(error, KnitError) else ClusterUnavailable(str(error))
-
-
-def _node(name: str) -> str:
-    match = _NODE.fullmatch(name)
-    return f"{match['host']}:{match['port']}" if match else name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from knit_provider.yarn.errors import KnitError
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from knit_provider.yarn.config import HadoopConf
     from knit_provider.yarn.files.port import Files
 
+# A node's file is named after it, with "_" for ":"; one that is written to more than once has the time behind that.
+_NODE = re.compile(r"(?P<host>.+)_(?P<port>\d{1,5})(?:_\d{6,})?")
 _FORMATS = ("TFile",)
 # Hadoop spreads applications over so many folders, that none of them grows too large.
 _BUCKETS = 10_000
@@ -42,3 +45,9 @@ def where_logs_lie(conf: HadoopConf, files: Files | None, app_id: str, owner: st
                 return status.path
     shown = [folder if "://" in folder else f"{conf.default_fs}{folder}" for folder in folders]
     return " or ".join(shown)
+
+
+def node_of(name: str) -> str:
+    """``host:port`` of the node that wrote the file of this name."""
+    match = _NODE.fullmatch(name)
+    return f"{match['host']}:{match['port']}" if match else name
