@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BRIDGES = ("auto", "rest", "jvm")
 
+_RULES = "hadoop.security.auth_to_local"
 # Without these nothing can be submitted or read from the filesystem.
 _NEEDED = ("fs.defaultFS", "yarn.resourcemanager.address", "yarn.application.classpath")
 
@@ -69,7 +70,9 @@ class Connection:
             raise ConfigurationError(f"bridge={bridge!r} is not one of {', '.join(BRIDGES)}")
         self.conf = conf
         self.login = KerberosLogin(principal, keytab, ccache)
-        self.user = self._user_of_ticket(user) if conf.is_secure else user or conf.user
+        # Without any file a login is what tells that the cluster has Kerberos, before anybody can be asked.
+        self._has_kerberos = conf.is_secure or self.login != KerberosLogin()
+        self.user = self._user_of_ticket(user, conf) if self._has_kerberos else user or conf.user
         self.hdfs_home = hdfs_home
         self.jar = jar
         self.am_classes = am_classes
@@ -85,8 +88,7 @@ class Connection:
         self._files: Files | None = None
         self._paths: Paths | None = None
         # None is what the session finds right by itself: a password where there is one, else the default ticket.
-        tickets = self.secure or self.login != KerberosLogin()
-        self._auth = KerberosAuth(self.login) if tickets and not conf.password else None
+        self._auth = KerberosAuth(self.login) if self._has_kerberos and not conf.password else None
         self.session = Session(conf, user=self.user, auth=self._auth)
         self.api = YARNAPI(session=self.session)
 
@@ -102,6 +104,8 @@ class Connection:
                     self._full_conf = self.conf
                 else:
                     self._full_conf = self.conf.with_cluster(self.api.cluster_conf())
+                    if self._has_kerberos and not self.conf.get(_RULES):
+                        self.user = self.session.user = self._user_of_ticket(None, self._full_conf)
             return self._full_conf
 
     @property
@@ -220,13 +224,13 @@ class Connection:
             bridge=self._bridge_kind,
         )
 
-    def _user_of_ticket(self, user: str | None) -> str:
+    def _user_of_ticket(self, user: str | None, conf: HadoopConf) -> str:
         """Who Hadoop takes the ticket's principal for; without a ticket, whoever was named or runs this."""
         principal = self.login.who()
         given = user or self.conf.short("user")
         if principal is None:
             return str(given or self.conf.user)
-        found = short_name(principal, self.conf.get("hadoop.security.auth_to_local"))
+        found = short_name(principal, conf.get(_RULES))
         if given and given != found:
             raise ConfigurationError(
                 f"user={given!r}, but the Kerberos ticket is {principal}'s, who is {found} on this cluster; get a "
@@ -242,6 +246,7 @@ class Connection:
         """
         if self._auth is not None:
             self.login.check()
+            _ = self.full_conf  # Its rules may call the principal by another name than the files here.
 
     def prestart(self) -> None:
         """Begin to start what submission needs, so that it is up when the checks are done."""
@@ -250,7 +255,7 @@ class Connection:
     @property
     def secure(self) -> bool:
         """Whether the cluster authenticates with Kerberos."""
-        return self.conf.is_secure
+        return self._has_kerberos
 
     def tidy(self, app_id: str) -> None:
         """Remove the staging directory of an application that has ended, where its ApplicationMaster could not."""

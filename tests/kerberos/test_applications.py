@@ -100,6 +100,16 @@ def test_a_ticket_cache_serves_and_files_are_the_users(
     knit.connection.files.delete(made.path)
 
 
+def test_a_cluster_without_any_file_tells_the_rest_itself(
+    make_knit: Callable[..., Knit], kerberos_cluster: LocalCluster
+) -> None:
+    knit = make_knit(hadoop_conf_dir=None, autodetect=False, rm_addresses=[kerberos_cluster.rm_web])
+    assert knit.yarn_api.cluster_info()["state"] == "STARTED"
+    knit.start("echo without-files")
+    assert knit.wait_for_completion(60), knit.status()
+    assert any("without-files" in str(files.get("stdout")) for files in knit.logs().values())
+
+
 def test_kill(knit: Knit, make_knit: Callable[..., Knit]) -> None:
     app_id = knit.start("sleep 300")
     eventually(lambda: knit.runtime_status() == "RUNNING")

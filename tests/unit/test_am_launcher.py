@@ -67,6 +67,19 @@ def test_the_cluster_s_classes_are_the_default(tmp_path: Path) -> None:
     assert not said
 
 
+def test_java_is_told_where_krb5_conf_is(tmp_path: Path) -> None:
+    conf = tmp_path / "krb5 of ours.conf"
+    conf.touch()
+    (tmp_path / "with").mkdir()
+    words, said = launch(tmp_path / "with", "17.0.1", KRB5_CONFIG=f"/no/such/file:{conf}")
+    assert f"-Djava.security.krb5.conf={conf}" in words
+    assert not said
+    (tmp_path / "without").mkdir()
+    words, said = launch(tmp_path / "without", "17.0.1", KRB5_CONFIG="/no/such/file")
+    assert not [word for word in words if "krb5.conf" in word]
+    assert not said
+
+
 def test_shipped_classes_come_without_folders_and_with_their_times(tmp_path: Path) -> None:
     words, said = launch(tmp_path, "17.0.1", **SHIPPED)
     assert class_path(words) == JARS

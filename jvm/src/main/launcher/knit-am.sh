@@ -102,9 +102,12 @@ hadoop_level=$level
 # glibc gives every thread an arena of its own, which costs tens of megabytes of address space and some of memory.
 export MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX:-2}
 
-# MIT's tools read this variable, Java does not.
+# MIT's library reads this variable, a list of files; Java does not, and takes one.
 kerberos=()
-[ -r "${KRB5_CONFIG-}" ] && kerberos=("-Djava.security.krb5.conf=$KRB5_CONFIG")
+IFS=: read -ra files <<<"${KRB5_CONFIG-}"
+for file in "${files[@]}"; do
+  [ -f "$file" ] && [ -r "$file" ] && kerberos=("-Djava.security.krb5.conf=$file") && break
+done
 
 launched=${EPOCHREALTIME-}
 launched=${launched/[.,]/}
