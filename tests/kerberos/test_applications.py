@@ -56,7 +56,7 @@ def test_the_whole_life_of_an_application(
     control = json.loads(files.read(knit.connection.paths.staging(app_id) + "/control.json"))
     secrets = [value for value in control.values() if isinstance(value, str) and len(value) > 30 and value != app_id]
     assert secrets, control.keys()
-    seen = 0
+    seen, master = 0, ""
     for process in psutil.process_iter():
         try:
             words = " ".join([*process.cmdline(), *(f"{k}={v}" for k, v in process.environ().items())])
@@ -64,10 +64,14 @@ def test_the_whole_life_of_an_application(
             continue
         if process.pid == os.getpid() or process.pid in {p.pid for p in psutil.Process().parents()}:
             continue
+        master = words if "ApplicationMasterMain" in words and app_id in words else master
         seen += app_id in words or "GatewayMain" in words
         assert not any(secret in words for secret in secrets)
         assert "Bearer" not in words
     assert seen >= 2, "neither the gateway nor a container was among them"
+    assert f"-Djava.security.krb5.conf={kerberos_cluster.realm.krb5_conf}" in master, (
+        "a node need have no /etc/krb5.conf"
+    )
     scripts = [
         path.read_text()
         for path in kerberos_cluster.directory.glob(
