@@ -25,13 +25,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def make_knit(cluster: LocalCluster) -> Iterator[Callable[..., Knit]]:
+def bridge() -> str:
+    """What submits; a module that wants another than the default one, or both, has a fixture of this name."""
+    return "auto"
+
+
+@pytest.fixture
+def make_knit(cluster: LocalCluster, bridge: str) -> Iterator[Callable[..., Knit]]:
     """Make ``Knit`` objects for the cluster; whatever their applications still do at the test's end is killed."""
     made: list[Knit] = []
 
     def make(user: str = USER, **kwargs: Any) -> Knit:
         kwargs.setdefault("hadoop_conf_dir", str(cluster.conf_dir))
         kwargs.setdefault("hadoop_home", str(cluster.hadoop_home))
+        kwargs.setdefault("bridge", bridge)
         knit = Knit(user=user, **kwargs)
         made.append(knit)
         return knit

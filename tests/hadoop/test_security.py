@@ -43,6 +43,12 @@ def of_application(app_id: str) -> list[psutil.Process]:
     return found
 
 
+@pytest.fixture
+def bridge() -> str:
+    """The one with a JVM: without it there are fewer ports and processes to look at."""
+    return "jvm"
+
+
 def gateway_pid(knit: Knit) -> int:
     pid: int = knit.connection.bridge._lease.gateway.pid  # type: ignore[attr-defined]
     return pid

@@ -221,7 +221,7 @@ class TestJava:
         monkeypatch.delenv("JAVA_HOME", raising=False)
         with pytest.raises(KnitError, match=r"(?i)java"):
             # A configuration of its own, since a gateway that runs already needs no Java to be found.
-            make_knit(pars={"knit.test.marker": "no java"}).start("true")
+            make_knit(pars={"knit.test.marker": "no java"}, bridge="jvm").start("true")
         assert known_ids(knit) == before
 
     def test_wrong_java(self, make_knit: Callable[..., Knit], tmp_path: Path) -> None:
@@ -231,14 +231,14 @@ class TestJava:
         (home / "bin" / "java").chmod(0o755)
         (home / "release").write_text('JAVA_VERSION="11.0.2"\n')
         with pytest.raises(KnitError, match="11"):
-            make_knit(java_home=str(home)).start("true")
+            make_knit(java_home=str(home), bridge="jvm").start("true")
 
     def test_no_jar(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match=r"knit\.jar"):
             Knit(autodetect=False, knit_home=str(tmp_path))
 
     def test_a_killed_gateway_is_said_and_replaced(self, make_knit: Callable[..., Knit], marker: str) -> None:
-        k = make_knit(pars={"knit.test.marker": marker})
+        k = make_knit(pars={"knit.test.marker": marker}, bridge="jvm")
         bridge = k.connection.bridge
         bridge.hello()
         pid = bridge._lease.gateway.pid  # type: ignore[attr-defined]

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 # NodeManagers are asked side by side, a few at a time.
 _THREADS = 8
 
+# A node gives its logs away, file by file, once the application has ended.
+_MOVED = "its node has given the logs to the cluster's aggregation, which does not have them yet; ask again"
+
 ContainerLogs = dict[str, Any]
 
 
@@ -60,12 +63,21 @@ def collect(
     report = app.report()
     known = known_containers(connection, app, report)
     if not shell and not report.terminal and report.state != UNKNOWN:
-        return _from_nodes(connection, known.values(), only)
+        found = _from_nodes(connection, known.values(), only)
+        if not _moved(found):
+            return found
+        # It has ended while its logs were read.
+        report = app.report()
     report = wait_for_aggregation(app, report, retries, delay)
     found = _from_aggregation(connection, app, report, known, only)
     missing = [c for c in known.values() if c.id not in found and c.node_http]
     if missing and not shell:
         found.update(_from_nodes(connection, missing, only))
+        moved = _moved(found)
+        if moved:
+            report = wait_for_aggregation(app, app.report(), retries, delay)
+            later = _from_aggregation(connection, app, report, known, only)
+            found.update({container_id: later[container_id] for container_id in moved if container_id in later})
     if (
         not found
         and (shell or not missing)
@@ -118,7 +130,11 @@ def _from_nodes(
         try:
             for file in live.files(connection, container):
                 if only in (None, file.name):
-                    entry[file.name] = _text(connection, container, file.name)
+                    text = _text(connection, container, file.name)
+                    if text is None:
+                        entry["problem"] = _MOVED
+                        break
+                    entry[file.name] = text
         except KnitError as e:
             log.warning("The logs of %s on %s could not be read: %s", container.id, container.node or "?", e)
             entry["problem"] = str(e)
@@ -131,10 +147,19 @@ def _from_nodes(
         return {entry["id"]: entry for entry in pool.map(one, wanted)}
 
 
-def _text(connection: Connection, container: KnownContainer, name: str) -> LogText:
+def _moved(found: Mapping[str, ContainerLogs]) -> list[str]:
+    """Containers whose logs left their node while they were read."""
+    return [container_id for container_id, entry in found.items() if entry.get("problem") == _MOVED]
+
+
+def _text(connection: Connection, container: KnownContainer, name: str) -> LogText | None:
+    """A log file on its node; None where it is gone since it was listed."""
     sink = spooled_file()
     try:
-        live.read(connection, container, name, 0, sink)
+        if live.read(connection, container, name, 0, sink) is None:
+            sink.close()
+            Path(sink.name).unlink(missing_ok=True)
+            return None
     except BaseException:
         sink.close()
         Path(sink.name).unlink(missing_ok=True)

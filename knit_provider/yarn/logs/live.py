@@ -18,6 +18,10 @@ def files(connection: Connection, container: KnownContainer) -> list[LogFile]:
     return NodeManager(connection.session, container.node_http).log_files(container.id)
 
 
-def read(connection: Connection, container: KnownContainer, name: str, offset: int, out: BinaryIO) -> int:
-    """Write a log file from ``offset`` on to ``out``; returns how many bytes there were."""
-    return NodeManager(connection.session, container.node_http).read_log(container.id, name, out, offset) or 0
+def read(connection: Connection, container: KnownContainer, name: str, offset: int, out: BinaryIO) -> int | None:
+    """Write a log file from ``offset`` on to ``out``.
+
+    Returns:
+        How many bytes there were. None where the node no longer has the file: it went into the aggregated logs.
+    """
+    return NodeManager(connection.session, container.node_http).read_log(container.id, name, out, offset)
