@@ -118,14 +118,15 @@ class Connection:
         """
         with self._lock:
             if self._bridge is None:
-                # What Java would say of a missing ticket names no way out.
-                self.check_login()
                 self._bridge = self._chosen_bridge()
             return self._bridge
 
     def _chosen_bridge(self) -> Bridge:
-        if self._bridge_kind == "jvm":
-            return self._jvm_bridge()
+        jvm = self._jvm_bridge() if self._bridge_kind == "jvm" else None
+        # What Java would say of a missing ticket names no way out.
+        self.check_login()
+        if jvm is not None:
+            return jvm
         if self._bridge_kind == "rest":
             return self._rest_bridge(self.files)
         from knit_provider.yarn.bridge.choose import needs_java, why_not_rest

@@ -183,15 +183,16 @@ class TestUnreachable:
     ) -> None:
         before, in_staging = known_ids(knit), set(staged(knit))
         conf = conf_with(cluster, tmp_path / "conf", yarn__resourcemanager__address=f"127.0.0.1:{free_port}")
-        lost = make_knit(hadoop_conf_dir=conf)
+        lost = make_knit(hadoop_conf_dir=conf, bridge="jvm")
         with pytest.raises(ClusterUnavailable, match=str(free_port)):
             lost.start("true")
         assert known_ids(knit) <= before
         assert set(staged(knit)) <= in_staging
 
-    def test_name_node(self, free_port: int, make_knit: Callable[..., Knit], knit: Knit) -> None:
+    @pytest.mark.parametrize("kind", ["rest", "auto", "jvm"])
+    def test_name_node(self, free_port: int, make_knit: Callable[..., Knit], knit: Knit, kind: str) -> None:
         before = known_ids(knit)
-        lost = make_knit(nn="127.0.0.1", nn_port=free_port)
+        lost = make_knit(nn="127.0.0.1", nn_port=free_port, bridge=kind)
         with pytest.raises(ClusterUnavailable, match=str(free_port)):
             lost.start("true")
         assert known_ids(knit) == before

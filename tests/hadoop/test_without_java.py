@@ -25,8 +25,8 @@ WHOLE_JOB = """
 import json, sys
 from knit_provider import Knit
 with Knit(user="alice", hadoop_conf_dir=sys.argv[1], bridge=sys.argv[2]) as k:
-    words = {"KNIT_TEST_WORD": sys.argv[3]}
-    app_id = k.start("echo $KNIT_TEST_WORD; sleep 3", num_containers=2, envvars=words, bound=False)
+    words = {"WORD": sys.argv[3]}
+    app_id = k.start("echo $WORD; sleep 3", num_containers=2, envvars=words, bound=False)
     assert k.wait_for_completion(120), k.status()
     logs = {i: str(c["stdout"]) for i, c in k.logs().items() if c["service"]}
     print(json.dumps({"id": app_id, "bridge": k.connection.bridge.name, "logs": logs, "user": k.status()["user"]}))

@@ -44,13 +44,20 @@ def environment(kerberos_cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.fixture
-def make_knit(kerberos_cluster: LocalCluster) -> Iterator[Callable[..., Knit]]:
+def bridge() -> str:
+    """What submits; a test may be parametrized over it."""
+    return "auto"
+
+
+@pytest.fixture
+def make_knit(kerberos_cluster: LocalCluster, bridge: str) -> Iterator[Callable[..., Knit]]:
     """Make ``Knit`` objects for the cluster; whatever their applications still do at the test's end is killed."""
     made: list[Knit] = []
 
     def make(user: str | None = USER, **kwargs: Any) -> Knit:
         kwargs.setdefault("hadoop_conf_dir", str(kerberos_cluster.conf_dir))
         kwargs.setdefault("hadoop_home", str(kerberos_cluster.hadoop_home))
+        kwargs.setdefault("bridge", bridge)
         if user is not None:
             realm = kerberos_cluster.realm
             kwargs = {"principal": realm.principal(user), "keytab": str(realm.keytab(user)), **kwargs}

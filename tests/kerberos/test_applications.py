@@ -36,13 +36,15 @@ def stdout_of(knit: Knit) -> str:
     return "".join(str(f["stdout"]) for f in knit.logs(retries=2, delay=1).values() if f["service"] and "stdout" in f)
 
 
+@pytest.mark.parametrize("bridge", ["rest", "jvm"])
 def test_the_whole_life_of_an_application(
-    knit: Knit, folder: str, tmp_path: Path, kerberos_cluster: LocalCluster
+    bridge: str, knit: Knit, folder: str, tmp_path: Path, kerberos_cluster: LocalCluster
 ) -> None:
     """Tokens, live logs, control channel, aggregated logs; and no secret where others see it."""
     files, stop = knit.connection.files, tmp_path / "stop"
     assert knit.user == daemon_user(), "auth_to_local has to be minded here too"
     files.write_many(folder, {"input": b"content"})
+    assert knit.connection.bridge.name == bridge
     app_id = knit.start(SCRIPT.format(folder=folder, marker="mark", stop=stop), memory=512)
 
     eventually(lambda: "said-mark" in stdout_of(knit))
@@ -68,7 +70,9 @@ def test_the_whole_life_of_an_application(
         seen += app_id in words or "GatewayMain" in words
         assert not any(secret in words for secret in secrets)
         assert "Bearer" not in words
-    assert seen >= 2, "neither the gateway nor a container was among them"
+    java = [child for child in psutil.Process().children(recursive=True) if "GatewayMain" in child.cmdline()]
+    assert bool(java) is (bridge == "jvm")
+    assert seen >= (2 if bridge == "jvm" else 1), "neither the gateway nor a container was among them"
     assert f"-Djava.security.krb5.conf={kerberos_cluster.realm.krb5_conf}" in master, (
         "a node need have no /etc/krb5.conf"
     )

@@ -100,7 +100,7 @@ def test_a_cache_of_somebody_else(refused: Callable[..., KnitError], realm: Real
 
 
 def test_a_cache_that_java_cannot_read(make_knit: Callable[..., Knit]) -> None:
-    knit = make_knit(user=None, ccache="MEMORY:mine")
+    knit = make_knit(user=None, ccache="MEMORY:mine", bridge="jvm")
     with pytest.raises(ConfigurationError, match="kinit -c FILE:"):
         _ = knit.connection.bridge
 

@@ -13,6 +13,7 @@ from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
 from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import AuthenticationFailed, PermissionDenied
+from knit_provider.yarn.files.native import NativeFiles
 from knit_provider.yarn.kerberos import KerberosLogin
 from knit_provider.yarn.rest import Session
 from knit_provider.yarn.rest.auth import KerberosAuth
@@ -69,7 +70,7 @@ def test_a_secure_configuration_is_enough(
     assert knit.yarn_api.cluster_info()["state"] == "STARTED"
     assert knit.yarn_api.nodes()[0]["state"] == "RUNNING"
     assert isinstance(knit.yarn_api.apps, list)
-    assert knit.connection.files.serving("/") == "webhdfs"
+    assert knit.connection.files.serving("/") == "hdfs-native"
     assert knit.connection.files.uri_home().endswith("/user/bob")
 
 
@@ -122,12 +123,17 @@ def test_a_password_is_no_ticket(kerberos_cluster: LocalCluster) -> None:
         session.get_json("cluster/metrics")
 
 
-def test_large_files_go_up_and_come_down(make_knit: Callable[..., Knit], tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["hdfs-native", "webhdfs"])
+def test_large_files_go_up_and_come_down(
+    make_knit: Callable[..., Knit], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    if way == "webhdfs":
+        monkeypatch.setattr(NativeFiles, "why_not", lambda *args, **kwargs: "not in this test")
     files = make_knit("alice").connection.files
     source = tmp_path / "large"
     source.write_bytes(bytes(range(256)) * 20_000)
     files.put(source, "/user/alice/large")
-    assert files.serving("/user/alice/large") == "webhdfs"
+    assert files.serving("/user/alice/large") == way
     assert files.read("/user/alice/large", 6_000_000) == source.read_bytes()
     assert files.status("/user/alice/large").owner == "alice"  # type: ignore[union-attr]
     files.delete("/user/alice/large")

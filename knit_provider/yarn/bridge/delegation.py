@@ -21,12 +21,12 @@ from knit_provider.yarn.config.namenodes import nameservices
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
 from knit_provider.yarn.files.choose import root_of
 from knit_provider.yarn.files.namenodes import NameNodes
+from knit_provider.yarn.files.native import RPC_PORT
 
 if TYPE_CHECKING:
     from knit_provider.yarn.config import HadoopConf
 
 HDFS_KIND = "HDFS_DELEGATION_TOKEN"
-_DEFAULT_RPC_PORT = 8020
 _LARGEST = 1 << 20
 
 
@@ -155,7 +155,7 @@ class DelegationTokens:
         address = parse_address(root.partition("://")[2], root)
         if address.host in nameservices(self._conf):
             return f"ha-hdfs:{address.host}"
-        port = address.port or _DEFAULT_RPC_PORT
+        port = address.port or RPC_PORT
         if not self._conf.get_bool("hadoop.security.token.service.use_ip", True):
             return f"{address.host.lower()}:{port}"
         try:

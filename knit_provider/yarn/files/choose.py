@@ -8,10 +8,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from knit_provider.yarn.config.addresses import parse_address
+from knit_provider.yarn.config.namenodes import nameservices
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError
 from knit_provider.yarn.files.hdfs import Hdfs
 from knit_provider.yarn.files.namenodes import DataNodeUnreachable, NameNodes
-from knit_provider.yarn.files.native import NameNodeSilent, NativeFiles, NotServed
+from knit_provider.yarn.files.native import RPC_PORT, NameNodeSilent, NativeFiles, NotServed
 from knit_provider.yarn.files.port import Files, FileStatus, Space
 from knit_provider.yarn.files.webhdfs import WebHDFS
 from knit_provider.yarn.spec.environment import scheme_of
@@ -235,9 +237,30 @@ class ChosenFiles:
         if self._conf.is_secure and self._auth is None:
             raise _Unfit("the cluster wants Kerberos, and no authentication for HTTP is at hand")
         addresses = self._conf.namenode_web_addresses(root)
-        web = WebHDFS(root, NameNodes(addresses, self._user, self._auth, self._verify))
+        namenodes = NameNodes(addresses, self._user, self._auth, self._verify)
+        web = WebHDFS(root, namenodes)
         web.uri_home()
+        self._check_port(root, namenodes)
         return web
+
+    def _check_port(self, root: str, namenodes: NameNodes) -> None:
+        """The paths that we write are read at the RPC port, by containers: a web port that works proves nothing of it.
+
+        Raises:
+            ClusterUnavailable: the NameNode says that it serves another port.
+        """
+        if not root.startswith("hdfs://"):
+            return
+        address = parse_address(root.partition("://")[2], root)
+        if address.host in nameservices(self._conf):
+            return
+        said = namenodes.rpc_address()
+        port = str(address.port or RPC_PORT)
+        if said and said.rpartition(":")[2] != port:
+            raise ClusterUnavailable(
+                f"the NameNode at {namenodes.addresses[0]} serves {said}, and not port {port}, which {root} names; is "
+                "nn_port (or fs.defaultFS) right?"
+            )
 
 
 class _Unfit(Exception):

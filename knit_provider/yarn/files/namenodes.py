@@ -151,6 +151,13 @@ class NameNodes:
         beans = answer.json().get("beans") if answer.status == 200 else None
         return dict(beans[0]) if beans else {}
 
+    def rpc_address(self) -> str | None:
+        """``host:port`` at which the active NameNode serves Hadoop's RPC; None where it (or a proxy) doesn't say."""
+        try:
+            return str(self.jmx("Hadoop:service=NameNode,name=NameNodeStatus").get("HostAndPort") or "") or None
+        except KnitError:
+            return None
+
     def upload(self, path: str, body: Body, **parameters: object) -> None:
         """Create a file; DataNodes that cannot be reached are passed over."""
         for location in self._locations("PUT", "CREATE", path, parameters):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _PIECE = 4 * 1024 * 1024
-_RPC_PORT = 8020
+RPC_PORT = 8020
 # Hadoop counts "leave it as it is" as -1, which the library takes as an unsigned number.
 _UNCHANGED = 2**64 - 1
 _UNLIMITED = 2**63
@@ -376,7 +376,7 @@ class NativeFiles(Hdfs):
         authority = self.root.partition("://")[2]
         named = authority in self._conf.get_list("dfs.nameservices")
         has_port = authority.rpartition("]")[2].rpartition(":")[2].isdigit()
-        return self.root if named or has_port else f"{self.root}:{_RPC_PORT}"
+        return self.root if named or has_port else f"{self.root}:{RPC_PORT}"
 
     def _leave_to_parent(self) -> None:
         """In a forked child: never touch the parent's client again, not even to free it."""
