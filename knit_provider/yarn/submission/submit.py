@@ -197,7 +197,8 @@ def _stage(
     files, paths = connection.bridge.files, connection.paths
     own_lifetime = None if connection.bridge.sets_lifetime else spec.lifetime
     if own_lifetime is not None:
-        scripts = {**scripts, LIFETIME_FILE: f"{own_lifetime}\n".encode()}
+        # Empty, and so without a block that has to be written.
+        scripts = {**scripts, LIFETIME_FILE: b""}
     # The ApplicationMaster's own document names the scripts with size and time, so they are written before it.
     control = app_secrets.credentials.to_json(app_id)
     try:
