@@ -25,12 +25,15 @@ class Entry:
 OURS = "knit-provider"
 SKEIN = "skein"
 FLOOR = "floor"
+# The same through the gateway JVM, which a cluster may ask for.
+JVM = "knit-provider-jvm"
 # What is held against the same expectations as ours, if it takes part: the variant with a client archive and AppCDS.
 ARCHIVE = "knit-provider-archive"
 
 ENTRIES = (
     Entry(OURS, "knit-provider", "knit_provider"),
-    Entry(ARCHIVE, "knit-provider, am_classes=shipped", "knit_provider_archive"),
+    Entry(JVM, "knit-provider, bridge=jvm", "knit_provider_jvm"),
+    Entry(ARCHIVE, "knit-provider, bridge=jvm, am_classes=shipped", "knit_provider_archive"),
     Entry(SKEIN, "Skein 0.8.2", "skein", "skein.txt"),
     Entry("knit-0.2.4", "Knit 0.2.4", "knit_0_2_4", "knit_0_2_4.txt"),
     Entry(FLOOR, "floor (bare command by REST)", "rest_floor"),

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.measure import Results
-from benchmarks.registry import ARCHIVE, OURS, SKEIN, Entry
+from benchmarks.registry import ARCHIVE, JVM, OURS, SKEIN, Entry
 from benchmarks.timeline import PHASES
 
 # (figure, how it is called, unit); {many} is the number of containers of the large case.
@@ -106,12 +106,15 @@ def expectations(results: Results, many: int) -> list[tuple[str, str, bool | Non
         else:
             rows.append((words, f"{skein / ours:.1f}× ({ours:.2f} s and {skein:.2f} s)", skein >= times * ours))
 
-    def below(figure: str, limit: float, words: str) -> None:
-        ours = middle(results, OURS, figure)
+    def below(figure: str, limit: float, words: str, key: str = OURS) -> None:
+        ours = middle(results, key, figure)
         rows.append((words, "not measured", None) if ours is None else (words, f"{ours:.0f} MB", ours < limit))
 
     faster(OURS, "warm_1", 3, "first container at least 3 times sooner than Skein, later calls")
     faster(OURS, "cold_1", 3, "first container at least 3 times sooner than Skein, fresh process")
+    if JVM in results.figures:
+        faster(JVM, "warm_1", 3, "the same through the gateway JVM, later calls")
+        faster(JVM, "cold_1", 3, "the same through the gateway JVM, fresh process")
     if ARCHIVE in results.figures:
         faster(ARCHIVE, "warm_1", 5, "with client archive and AppCDS at least 5 times, later calls")
         faster(ARCHIVE, "cold_1", 5, "with client archive and AppCDS at least 5 times, fresh process")
@@ -119,7 +122,9 @@ def expectations(results: Results, many: int) -> list[tuple[str, str, bool | Non
     faster(OURS, "cold_many", 1, f"{many} containers no later than Skein's, fresh process")
     below("am_rss_1", 120, "ApplicationMaster below 120 MB resident")
     below("am_rss_many", 120, f"ApplicationMaster below 120 MB resident with {many} containers")
-    below("jvm_rss_1", 150, "gateway below 150 MB resident")
+    if JVM in results.figures:
+        below("jvm_rss_1", 150, "gateway below 150 MB resident", JVM)
+    below("python_rss_1", 80, "Python of the client, which waits, below 80 MB resident, and no JVM beside it")
     return rows
 
 

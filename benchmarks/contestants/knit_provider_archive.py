@@ -12,7 +12,7 @@ class KnitProviderArchive(KnitProvider):
     """The archive is made and uploaded by the first start, which does not count."""
 
     def options(self) -> dict[str, Any]:
-        return {"am_classes": "shipped"}
+        return {"am_classes": "shipped", "bridge": "jvm"}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError
+from knit_provider.yarn.errors import AuthenticationFailed, ClusterUnavailable, ConfigurationError, KnitError
 from knit_provider.yarn.spec.environment import scheme_of
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def why_not_rest(key: tuple[str, ...], staging: str, bridge: RestBridge) -> str 
 
     Raises:
         ClusterUnavailable: the ResourceManager or the NameNode is away, so nobody can tell.
+        AuthenticationFailed: they do not know who is asking.
     """
     with _lock:
         if key in _known:
@@ -76,7 +77,8 @@ def _look(staging: str, bridge: RestBridge) -> str | None:
 def _refused(call: Callable[[], object], what: str) -> str | None:
     try:
         call()
-    except ClusterUnavailable:
+    except (ClusterUnavailable, AuthenticationFailed):
+        # Nothing that a cluster allows or not: a moment later, or with a ticket, it may look different.
         raise
     except KnitError as e:
         return f"{what}: {e}"

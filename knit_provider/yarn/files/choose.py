@@ -113,9 +113,13 @@ class ChosenFiles:
 
         return self._with(path, read, repeatable=True)
 
-    def write_many(self, directory: str, files: Mapping[str, bytes], overwrite: bool = False) -> dict[str, FileStatus]:
+    def write_many(
+        self, directory: str, files: Mapping[str, bytes], overwrite: bool = False, modified_ms: int | None = None
+    ) -> dict[str, FileStatus]:
         """Write small private files into a private folder."""
-        return self._with(directory, lambda target: target.write_many(self._full(directory), files, overwrite))
+        return self._with(
+            directory, lambda target: target.write_many(self._full(directory), files, overwrite, modified_ms)
+        )
 
     def put(
         self,

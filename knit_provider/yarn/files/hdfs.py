@@ -6,6 +6,7 @@ import builtins
 import contextlib
 import os
 import re
+import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 from knit_provider.yarn.errors import ConfigurationError, KnitError
 from knit_provider.yarn.files.local import LocalContent
 from knit_provider.yarn.files.namenodes import DataNodeUnreachable
-from knit_provider.yarn.files.port import FileStatus, RemoteFileExists
+from knit_provider.yarn.files.port import FileStatus, RemoteFileExists, RemoteFileNotFound
 
 _PARALLEL = 8
 _PAGE = 1000
@@ -43,7 +44,9 @@ class Hdfs(ABC):
         """At most ``length`` bytes of a file from ``offset`` on; fewer only at its end."""
         return self._download(self._path(path), length, offset)
 
-    def write_many(self, directory: str, files: Mapping[str, bytes], overwrite: bool = False) -> dict[str, FileStatus]:
+    def write_many(
+        self, directory: str, files: Mapping[str, bytes], overwrite: bool = False, modified_ms: int | None = None
+    ) -> dict[str, FileStatus]:
         """Write small private files into a private folder."""
         folder = self._path(directory).rstrip("/")
         for name in files:
@@ -56,6 +59,8 @@ class Hdfs(ABC):
         def write(name: str) -> None:
             self._create(f"{folder}/{name}", LocalContent.of_bytes(files[name]), overwrite=overwrite)
             made.append(name)
+            if modified_ms is not None:
+                self._set_modified(f"{folder}/{name}", modified_ms)
 
         if not files:
             return {}
@@ -105,6 +110,18 @@ class Hdfs(ABC):
                     with contextlib.suppress(KnitError):
                         self.delete(temporary)
             return replace(uploaded, path=self.root + target)
+
+    def touch(self, path: str) -> None:
+        """Set a file's modification time to now; make it where it isn't there."""
+        name = self._path(path)
+        try:
+            self._set_modified(name, int(time.time() * 1000))
+        except RemoteFileNotFound:
+            self._create(name, LocalContent.of_bytes(b""))
+
+    @abstractmethod
+    def _set_modified(self, name: str, modified_ms: int) -> None:
+        """Set a file's modification time, in milliseconds since the epoch."""
 
     @abstractmethod
     def status(self, path: str) -> FileStatus | None:

@@ -15,7 +15,6 @@ import os
 import pathlib
 import pwd
 import threading
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -213,14 +212,8 @@ class NativeFiles(Hdfs):
                 raise RemoteFileExists(f"{new} exists already") from error
             raise
 
-    def touch(self, path: str) -> None:
-        """Set a file's modification time to now; make it where it isn't there."""
-        name = self._path(path)
-        now = int(time.time() * 1000)
-        try:
-            self._call(name, lambda client: client.set_times(name, now, _UNCHANGED))
-        except RemoteFileNotFound:
-            self._create(name, LocalContent.of_bytes(b""))
+    def _set_modified(self, name: str, modified_ms: int) -> None:
+        self._call(name, lambda client: client.set_times(name, modified_ms, _UNCHANGED))
 
     def free(self, path: str) -> Space:
         """The quota on a path. Room in the filesystem is nothing that hdfs-native can ask for."""

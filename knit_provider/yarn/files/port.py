@@ -93,7 +93,9 @@ class Files(Protocol):
     def read(self, path: str, max_bytes: int = 16 * 1024 * 1024) -> bytes:
         """The content of a small file. One longer than ``max_bytes`` is a ``ConfigurationError``."""
 
-    def write_many(self, directory: str, files: Mapping[str, bytes], overwrite: bool = False) -> dict[str, FileStatus]:
+    def write_many(
+        self, directory: str, files: Mapping[str, bytes], overwrite: bool = False, modified_ms: int | None = None
+    ) -> dict[str, FileStatus]:
         """Write small private files (0600) into ``directory``, which is made with 0700 where it isn't there.
 
         An existing folder that is open to more than its owner is narrowed to 0700.
@@ -102,6 +104,8 @@ class Files(Protocol):
             directory: the folder.
             files: content by name.
             overwrite: replace files that are there; otherwise they are a :class:`RemoteFileExists`.
+            modified_ms: the modification time that they get, in milliseconds since the epoch; default the time at
+                which they are written. A filesystem that lets nobody set it keeps its own.
 
         Returns:
             The status of each file by its name.

@@ -44,10 +44,14 @@ class GatewayFiles:
         answer = self._gateway.call("fs.read", path=path, max_bytes=max_bytes)
         return base64.b64decode(answer["base64"])
 
-    def write_many(self, directory: str, files: Mapping[str, bytes], overwrite: bool = False) -> dict[str, FileStatus]:
+    def write_many(
+        self, directory: str, files: Mapping[str, bytes], overwrite: bool = False, modified_ms: int | None = None
+    ) -> dict[str, FileStatus]:
         """Write small private files."""
         contents = [{"name": name, "base64": base64.b64encode(data).decode()} for name, data in files.items()]
-        answer = self._gateway.call("fs.write_many", directory=directory, files=contents, overwrite=overwrite)
+        answer = self._gateway.call(
+            "fs.write_many", directory=directory, files=contents, overwrite=overwrite, modified_ms=modified_ms
+        )
         return {name: FileStatus(**status) for name, status in answer.items()}
 
     def put(

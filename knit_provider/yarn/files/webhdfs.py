@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,14 +83,8 @@ class WebHDFS(Hdfs):
         if answer.get("boolean") is False:
             raise RemoteFileExists(f"{new} exists already, or {old} is gone")
 
-    def touch(self, path: str) -> None:
-        """Set a file's modification time to now; make it where it isn't there."""
-        name = self._path(path)
-        now = int(time.time() * 1000)
-        try:
-            self._namenodes.call("PUT", "SETTIMES", name, modificationtime=now)
-        except RemoteFileNotFound:
-            self._create(name, LocalContent.of_bytes(b""))
+    def _set_modified(self, name: str, modified_ms: int) -> None:
+        self._namenodes.call("PUT", "SETTIMES", name, modificationtime=modified_ms)
 
     def free(self, path: str) -> Space:
         """Room in the filesystem, and the quota on a path."""

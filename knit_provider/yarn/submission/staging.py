@@ -198,7 +198,12 @@ def _no_modes(paths: Paths) -> str:
 
 
 def write_staging(
-    files: Files, base: Base, app_id: str, content: Mapping[str, bytes], secret: Mapping[str, bytes] | None = None
+    files: Files,
+    base: Base,
+    app_id: str,
+    content: Mapping[str, bytes],
+    secret: Mapping[str, bytes] | None = None,
+    modified_ms: int | None = None,
 ) -> Staged:
     """Write an application's own files, private to its user.
 
@@ -208,13 +213,14 @@ def write_staging(
         app_id: the application.
         content: content by name.
         secret: as ``content``, for files that are written only where nobody else can read them.
+        modified_ms: as in :meth:`~knit_provider.yarn.files.port.Files.write_many`.
 
     Raises:
         RemoteFileExists: one is there already: this application was staged before.
     """
     folder = base.paths.staging(app_id)
     secrets = {} if base.refusal else dict(secret or {})
-    written = files.write_many(folder, {**content, **secrets})
+    written = files.write_many(folder, {**content, **secrets}, modified_ms=modified_ms)
     refusal = base.refusal if secret else ""
     exposed = [name for name in secrets if int(written[name].permission, 8) & _OTHERS_MAY_ANYTHING]
     for name in exposed:

@@ -13,6 +13,7 @@ import json
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ from knit_provider.yarn.submission.am_document import am_document
 from knit_provider.yarn.submission.housekeeping import sweep_in_background
 from knit_provider.yarn.submission.ledger import read_ledger
 from knit_provider.yarn.submission.preflight import preflight
-from knit_provider.yarn.submission.scripts import master_script, script_name, service_script
+from knit_provider.yarn.submission.scripts import RUN_SCRIPT, master_script, script_name, service_script
 from knit_provider.yarn.submission.secrets import AppSecrets, new_secrets
 from knit_provider.yarn.submission.staging import (
     CONTROL_FILE,
@@ -199,41 +200,52 @@ def _stage(
     if own_lifetime is not None:
         # Empty, and so without a block that has to be written.
         scripts = {**scripts, LIFETIME_FILE: b""}
-    # The ApplicationMaster's own document names the scripts with size and time, so they are written before it.
     control = app_secrets.credentials.to_json(app_id)
+    folder, submission_id = paths.staging(app_id), secrets.token_hex(16)
+
+    def document(staged: Mapping[str, LocalResource]) -> bytes:
+        described = am_document(
+            spec,
+            application_id=app_id,
+            submission_id=submission_id,
+            user=connection.user,
+            secure=connection.secure,
+            staging_dir=folder,
+            ledger_file=paths.ledger(app_id),
+            local_resources={
+                name: {**shipped.services[name], RUN_SCRIPT: staged[script_name(name)]} for name in spec.services
+            },
+            am_resources={**shipped.master, **_of_master(staged)},
+            bound=bound,
+            lease_seconds=lease_seconds,
+            lifetime_seconds=own_lifetime,
+            hadoop_conf=am.shipped_settings(connection.full_conf),
+        )
+        return json.dumps(described).encode()
+
+    # The document names the scripts with size and time. With a time that is settled beforehand it is written beside
+    # them: HDFS may take half a second to be sure of a file, of several at once as of one.
+    stamp = int(time.time() * 1000)
+    expected = {
+        name: LocalResource(f"{folder}/{name}", len(content), stamp, visibility="APPLICATION")
+        for name, content in scripts.items()
+    }
+    content = {**scripts, SPEC_FILE: document(expected)}
     try:
-        staged = write_staging(files, base, app_id, scripts, {CONTROL_FILE: control})
+        staged = write_staging(files, base, app_id, content, {CONTROL_FILE: control}, stamp)
     except RemoteFileExists:
         # Left by a try of the same id that never reached the ResourceManager.
         remove_staging(files, paths, app_id)
-        staged = write_staging(files, base, app_id, scripts, {CONTROL_FILE: control})
+        staged = write_staging(files, base, app_id, content, {CONTROL_FILE: control}, stamp)
     if staged.refusal and bound:
         raise ConfigurationError(f"the application cannot be bound: {staged.refusal}")
     secret = not staged.refusal
-    resources = {
-        name: {**shipped.services[name], "knit-run.sh": _private(staged.files[script_name(name)])}
-        for name in spec.services
-    }
-    for_master = dict(shipped.master)
-    if am.MASTER_SCRIPT in scripts:
-        for_master[am.MASTER_SCRIPT] = _private(staged.files[am.MASTER_SCRIPT])
-    document = am_document(
-        spec,
-        application_id=app_id,
-        submission_id=secrets.token_hex(16),
-        user=connection.user,
-        secure=connection.secure,
-        staging_dir=paths.staging(app_id),
-        ledger_file=paths.ledger(app_id),
-        local_resources=resources,
-        am_resources=for_master,
-        bound=bound,
-        lease_seconds=lease_seconds,
-        lifetime_seconds=own_lifetime,
-        hadoop_conf=am.shipped_settings(connection.full_conf),
-    )
-    written = files.write_many(paths.staging(app_id), {SPEC_FILE: json.dumps(document).encode()}, overwrite=True)
-    for_master[am.SPEC] = _private(written[SPEC_FILE])
+    actual = {name: _private(staged.files[name]) for name in scripts}
+    written = staged.files[SPEC_FILE]
+    if actual != expected:
+        # A filesystem that keeps times of its own.
+        written = files.write_many(folder, {SPEC_FILE: document(actual)}, overwrite=True)[SPEC_FILE]
+    for_master = {**shipped.master, **_of_master(actual), am.SPEC: _private(written)}
     r = spec.master.resources
     launch = am.am_launch(
         connection.full_conf,
@@ -349,6 +361,11 @@ def _filesystems(shipped: Shipped) -> set[str]:
     """The filesystems that hold the application's files, for which a secure cluster wants tokens."""
     uris = (r.uri for links in (*shipped.services.values(), shipped.master) for r in links.values())
     return {"{}://{}/".format(*urlsplit(uri)[:2]) for uri in uris}
+
+
+def _of_master(staged: Mapping[str, LocalResource]) -> dict[str, LocalResource]:
+    """What of the staged files the ApplicationMaster's own container needs."""
+    return {am.MASTER_SCRIPT: staged[am.MASTER_SCRIPT]} if am.MASTER_SCRIPT in staged else {}
 
 
 def _private(status: FileStatus) -> LocalResource:

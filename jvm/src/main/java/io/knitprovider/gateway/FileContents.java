@@ -93,6 +93,7 @@ final class FileContents {
     FileSystems.makeFolder(filesystem, directory, directoryMode);
     closeToOthers(filesystem, directory, directoryMode);
     boolean overwrite = Json.bool(call.args, "overwrite", false);
+    long modified = Json.integer(call.args, "modified_ms", -1);
     List<JSONObject> files = Json.objects(call.args, "files");
     ExecutorService writers =
         Executors.newFixedThreadPool(Math.max(1, Math.min(WRITERS, files.size())));
@@ -109,7 +110,13 @@ final class FileContents {
                 () ->
                     call.hadoop.as(
                         () ->
-                            write(call, filesystem, new Path(directory, name), file, overwrite))));
+                            write(
+                                call,
+                                filesystem,
+                                new Path(directory, name),
+                                file,
+                                overwrite,
+                                modified))));
       }
       return collect(results);
     } finally {
@@ -135,12 +142,20 @@ final class FileContents {
   }
 
   private static JSONObject write(
-      Call call, FileSystem filesystem, Path path, JSONObject file, boolean overwrite)
+      Call call,
+      FileSystem filesystem,
+      Path path,
+      JSONObject file,
+      boolean overwrite,
+      long modified)
       throws IOException {
     byte[] content = Base64.getDecoder().decode(Json.string(file, "base64"));
     FsPermission mode = FileSystems.mode(file, "mode", "600");
     try (OutputStream out = create(filesystem, path, mode, overwrite, null)) {
       out.write(content);
+    }
+    if (modified >= 0) {
+      filesystem.setTimes(path, modified, -1);
     }
     call.advance();
     return FileSystems.describe(withMode(filesystem, path, mode));
