@@ -13,6 +13,7 @@ import psutil
 from knit_provider.localcluster.daemon import Daemon, tail, title_of
 from knit_provider.localcluster.launch import Plan
 from knit_provider.localcluster.ports import obstacle, split_address
+from knit_provider.localcluster.process import let_idle
 from knit_provider.localcluster.progress import Progress, first_lines
 from knit_provider.localcluster.settings import GUESTS
 from knit_provider.localcluster.users import daemon_user
@@ -105,6 +106,9 @@ class Startup:
                 self._busy(name, str(error))
             else:
                 self._ready.add(name)
+                if name == "resourcemanager" and self._plan.realm is not None and daemon.pid is not None:
+                    # With Kerberos, Hadoop 3.3 watches over the renewing of tokens in a loop without a pause.
+                    let_idle(daemon.pid, "DelegationToken")
                 self._progress.step(title_of(name), "ready", f"{time.monotonic() - self._began:.1f} s")
         if "namenode" in self._ready and not self._hdfs_ready:
             self._make_folders()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +55,13 @@ def test_it_is_not_mistaken_for_a_simple_one(kerberos_cluster: LocalCluster) -> 
     with pytest.raises(ConfigurationError, match="up already, with kerberos True, not False"):
         LocalCluster(kerberos_cluster.directory, kerberos=False).up()
     assert not LocalCluster(kerberos_cluster.directory).up(), "it was up, and what it is was not asked for anew"
+
+
+def test_the_thread_that_never_rests_leaves_the_processor_to_others(kerberos_cluster: LocalCluster) -> None:
+    pid = kerberos_cluster.daemons["resourcemanager"].pid
+    policies = {
+        os.sched_getscheduler(int(task.name))
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        if (task / "comm").read_text().startswith("DelegationToken")
+    }
+    assert os.SCHED_IDLE in policies
