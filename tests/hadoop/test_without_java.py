@@ -18,7 +18,7 @@ import requests
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
 from knit_provider.yarn.bridge import choose
-from knit_provider.yarn.errors import ConfigurationError, KnitError, SubmissionRejected
+from knit_provider.yarn.errors import ConfigurationError, KnitError
 from tests.hadoop.eventually import eventually
 
 WHOLE_JOB = """
@@ -83,50 +83,25 @@ def test_the_watch_sees_a_java(cluster: LocalCluster) -> None:
 def test_the_lifetime_is_set_and_nobody_else_has_to_see_to_it(make_knit: Callable[..., Knit]) -> None:
     k = make_knit(bridge="rest")
     app_id = k.start("sleep 300", lifetime=5000)
+    marker = f"{k.connection.paths.staging(app_id)}/lifetime"
+    eventually(lambda: k.connection.files.status(marker) is None)
     left = k.yarn_api.app_timeouts(app_id)["LIFETIME"]["remainingTimeInSeconds"]
     assert 4900 < left <= 5000
-    staging = k.connection.paths.staging(app_id)
-    assert k.connection.files.status(f"{staging}/lifetime") is None
     assert k.kill()
 
 
-def test_a_submitter_who_dies_before_the_lifetime_is_set(
+def test_a_submitter_who_is_gone_before_the_lifetime_is_set(
     make_knit: Callable[..., Knit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("knit_provider.yarn.submission.submit.set_lifetime_when_running", lambda *args: None)
     k = make_knit(bridge="rest")
-    app_id = k.new_application()
-
-    class Died(BaseException):
-        """Nothing catches it, as nothing catches a SIGKILL."""
-
-    def die(*args: Any) -> None:
-        raise Died
-
-    monkeypatch.setattr(k.yarn_api, "update_lifetime", die)
-    with pytest.raises(Died):
-        k.start("sleep 300", app_id=app_id, lifetime=10)
+    app_id = k.start("sleep 300", lifetime=10)
     app = k.attach(app_id)
     assert k.yarn_api.app_timeouts(app_id)["LIFETIME"]["expiryTime"] == "UNLIMITED"
     eventually(lambda: app.report().terminal, seconds=90)
     report = app.report()
     assert report.timed_out, report
     assert "lifetime of 10 s is over" in report.diagnostics
-
-
-def test_a_lifetime_that_cannot_be_set_leaves_nothing_running(
-    make_knit: Callable[..., Knit], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    k = make_knit(bridge="rest")
-    app_id = k.new_application()
-
-    def refuse(*args: Any) -> None:
-        raise KnitError("not today")
-
-    monkeypatch.setattr(k.yarn_api, "update_lifetime", refuse)
-    with pytest.raises(SubmissionRejected, match="its lifetime could not be set: not today"):
-        k.start("sleep 300", app_id=app_id, lifetime=1000)
-    assert k.yarn_api.state(app_id) == "KILLED"
-    assert k.connection.files.status(k.connection.paths.staging(app_id)) is None
 
 
 class _Front(BaseHTTPRequestHandler):

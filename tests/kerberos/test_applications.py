@@ -70,7 +70,8 @@ def test_the_whole_life_of_an_application(
         seen += app_id in words or "GatewayMain" in words
         assert not any(secret in words for secret in secrets)
         assert "Bearer" not in words
-    java = [child for child in psutil.Process().children(recursive=True) if "GatewayMain" in child.cmdline()]
+    children = psutil.Process().children(recursive=True)
+    java = [child for child in children if any("GatewayMain" in word for word in child.cmdline())]
     assert bool(java) is (bridge == "jvm")
     assert seen >= (2 if bridge == "jvm" else 1), "neither the gateway nor a container was among them"
     assert f"-Djava.security.krb5.conf={kerberos_cluster.realm.krb5_conf}" in master, (

@@ -181,7 +181,7 @@ class Bridge(Protocol):
 
     @property
     def sets_lifetime(self) -> bool:
-        """Whether the lifetime is part of the submission itself, and not set by a second call."""
+        """Whether the lifetime is part of the submission; if not, :mod:`knit_provider.yarn.submission.lifetime` is."""
 
     @property
     def files(self) -> Files:

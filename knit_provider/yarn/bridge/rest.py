@@ -19,7 +19,6 @@ from knit_provider.yarn.bridge.base import (
 from knit_provider.yarn.bridge.rest_document import submission_document
 from knit_provider.yarn.errors import (
     ApplicationNotFound,
-    AuthenticationFailed,
     ClusterUnavailable,
     ConfigurationError,
     KnitError,
@@ -44,8 +43,6 @@ _DEADLINE = 60.0
 _POST_TIMEOUT = 30.0
 _FIRST_POLL = 0.005
 _LAST_POLL = 0.1
-# So often, in a row, a lifetime is tried to be set before the application is ended for want of one.
-_LIFETIME_TRIES = 5
 
 
 class RestBridge:
@@ -129,10 +126,7 @@ class RestBridge:
         tokens = self._tokens.collect(submission.token_filesystems) if self._tokens is not None else {}
         document = submission_document(submission, tokens)
         self._post(submission.application_id, document)
-        result = self._await_accepted(submission.application_id, deadline)
-        if submission.lifetime_seconds is not None:
-            self._set_lifetime(submission.application_id, submission.lifetime_seconds)
-        return result
+        return self._await_accepted(submission.application_id, deadline)
 
     def _post(self, app_id: str, document: dict[str, Any]) -> None:
         try:
@@ -201,29 +195,6 @@ class RestBridge:
             "does not take callers' names (yarn.resourcemanager.webapp.delegation-token-auth-filter.enabled). Use "
             'bridge="jvm"'
         )
-
-    def _set_lifetime(self, app_id: str, seconds: int) -> None:
-        """A submission by REST has no field for it, so it follows; without one, nothing is left running."""
-        for attempt in range(_LIFETIME_TRIES):
-            try:
-                self._api.update_lifetime(app_id, seconds)
-                return
-            except KnitError as e:
-                if self._has_ended(app_id):
-                    return
-                if attempt + 1 == _LIFETIME_TRIES or isinstance(e, (AuthenticationFailed, PermissionDenied)):
-                    self._end(app_id, "its lifetime could not be set")
-                    raise SubmissionRejected(
-                        f"{app_id} was ended again, since its lifetime could not be set: {e}. Submit with "
-                        'lifetime=None, or with bridge="jvm"'
-                    ) from e
-                time.sleep(0.2 * 2**attempt)
-
-    def _has_ended(self, app_id: str) -> bool:
-        try:
-            return self._api.state(app_id) in ("FINISHED", "FAILED", "KILLED")
-        except KnitError:
-            return False
 
     def _end(self, app_id: str, why: str) -> None:
         try:

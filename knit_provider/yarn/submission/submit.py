@@ -35,6 +35,7 @@ from knit_provider.yarn.submission.am_classes import classes_of
 from knit_provider.yarn.submission.am_document import am_document
 from knit_provider.yarn.submission.housekeeping import sweep_in_background
 from knit_provider.yarn.submission.ledger import read_ledger
+from knit_provider.yarn.submission.lifetime import set_lifetime_when_running
 from knit_provider.yarn.submission.preflight import preflight
 from knit_provider.yarn.submission.scripts import RUN_SCRIPT, master_script, script_name, service_script
 from knit_provider.yarn.submission.secrets import AppSecrets, new_secrets
@@ -129,12 +130,12 @@ def submit(
             lease_seconds=lease_seconds,
             class_environment=classes.environment,
         )
-        complete = _hand_over(connection, submission, owned_by_caller)
+        _hand_over(connection, submission, owned_by_caller)
     except BaseException as e:
         _undo(connection, app_id, e)
         raise
-    if complete:
-        _lifetime_is_known(connection, submission)
+    if not connection.bridge.sets_lifetime and spec.lifetime is not None:
+        set_lifetime_when_running(connection, app_id, spec.lifetime)
     sweep_in_background(connection)
     return Submitted(app_id, app_secrets.credentials if staged_secret else None)
 
@@ -279,12 +280,10 @@ def _stage(
     )
 
 
-def _hand_over(connection: Connection, submission: Submission, owned_by_caller: bool) -> bool:
-    """Submit; False where the ResourceManager has the application, and it is unknown whether also its lifetime."""
+def _hand_over(connection: Connection, submission: Submission, owned_by_caller: bool) -> None:
     app_id = submission.application_id
     try:
         connection.bridge.submit(submission)
-        return True
     except SubmissionUncertain as e:
         try:
             state = connection.api.status(app_id)["state"]
@@ -293,7 +292,6 @@ def _hand_over(connection: Connection, submission: Submission, owned_by_caller: 
         log.warning(
             "%s: the answer to the submission was lost (%s); the ResourceManager has it as %s", app_id, e, state
         )
-        return False
     except (KnitError, OSError):
         raise
     except BaseException:
@@ -301,17 +299,6 @@ def _hand_over(connection: Connection, submission: Submission, owned_by_caller: 
         if not owned_by_caller:
             _end_quietly(connection, app_id)
         raise
-
-
-def _lifetime_is_known(connection: Connection, submission: Submission) -> None:
-    """Take the ApplicationMaster's word back: YARN ends the application when its time has come."""
-    if connection.bridge.sets_lifetime or submission.lifetime_seconds is None:
-        return
-    app_id = submission.application_id
-    try:
-        connection.files.delete(f"{connection.paths.staging(app_id)}/{LIFETIME_FILE}")
-    except KnitError as e:
-        log.warning("%s: its ApplicationMaster will end it after %s s: %s", app_id, submission.lifetime_seconds, e)
 
 
 def _undo(connection: Connection, app_id: str, cause: BaseException) -> None:

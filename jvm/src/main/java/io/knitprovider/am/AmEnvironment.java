@@ -35,7 +35,9 @@ public final class AmEnvironment {
   /** When the launcher began, in milliseconds since the epoch; 0 where it could not say. */
   public final long launchedMs;
 
-  /** When the application was submitted, in milliseconds since the epoch; 0 where YARN is silent. */
+  /**
+   * When the application was submitted, in milliseconds since the epoch; 0 where YARN is silent.
+   */
   public final long submittedMs;
 
   private AmEnvironment(

@@ -1,0 +1,64 @@
+"""The lifetime of an application that was submitted by REST, where it cannot be part of the submission.
+
+It is set once the ApplicationMaster runs, and not before. To store a changed lifetime the ResourceManager writes out the
+whole submission, and another of its threads launches the ApplicationMaster out of the same record, which is not guarded
+against that (Hadoop's ContainerLaunchContextPBImpl): ApplicationMasters came up without any of their files. Until then,
+and for good where the submitting process is gone by then, the ApplicationMaster sees to the lifetime itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from knit_provider.yarn.errors import ApplicationNotFound, AuthenticationFailed, KnitError, PermissionDenied
+from knit_provider.yarn.submission.staging import LIFETIME_FILE
+
+if TYPE_CHECKING:
+    from knit_provider.yarn.connection import Connection
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE = 0.2
+_LAST_PAUSE = 10.0
+_ENDS = ("FINISHED", "FAILED", "KILLED")
+
+
+def set_lifetime_when_running(connection: Connection, app_id: str, seconds: int) -> None:
+    """Have YARN told in the background. Ends by itself with the application, and with the process.
+
+    Args:
+        connection: the cluster, as the user who submitted.
+        app_id: the application.
+        seconds: its lifetime, from now.
+    """
+    expiry = time.monotonic() + seconds
+    thread = threading.Thread(
+        target=_tell, args=(connection, app_id, expiry), name=f"knit-lifetime-{app_id}", daemon=True
+    )
+    thread.start()
+
+
+def _tell(connection: Connection, app_id: str, expiry: float) -> None:
+    pause = _FIRST_PAUSE
+    while (left := expiry - time.monotonic()) > 1:
+        try:
+            state = connection.api.state(app_id)
+            if state in _ENDS:
+                return
+            if state == "RUNNING":
+                connection.api.update_lifetime(app_id, left)
+                # Only now: with the file gone, nobody but YARN ends the application.
+                connection.files.delete(f"{connection.paths.staging(app_id)}/{LIFETIME_FILE}")
+                return
+        except ApplicationNotFound:
+            return
+        except (AuthenticationFailed, PermissionDenied) as e:
+            log.warning("%s: YARN was not told of its lifetime, its ApplicationMaster sees to it: %s", app_id, e)
+            return
+        except KnitError as e:
+            log.debug("%s: YARN could not be told of its lifetime yet: %s", app_id, e)
+        time.sleep(min(pause, max(left, 0)))
+        pause = min(1.5 * pause, _LAST_PAUSE)
