@@ -1,6 +1,6 @@
 """The lifetime of an application that was submitted by REST, where it cannot be part of the submission.
 
-It is set once the ApplicationMaster runs, and not before. To store a changed lifetime the ResourceManager writes out the
+It is set once the ApplicationMaster runs, and not before. To store a changed lifetime the ResourceManager writes the
 whole submission, and another of its threads launches the ApplicationMaster out of the same record, which is not guarded
 against that (Hadoop's ContainerLaunchContextPBImpl): ApplicationMasters came up without any of their files. Until then,
 and for good where the submitting process is gone by then, the ApplicationMaster sees to the lifetime itself.
