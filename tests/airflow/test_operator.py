@@ -13,6 +13,7 @@ from knit_provider.hooks.knit import KnitHook
 from knit_provider.localcluster import LocalCluster
 from knit_provider.operators.knit import KnitStartOperator
 from knit_provider.yarn.errors import ApplicationFailed
+from tests.hadoop.eventually import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,8 @@ def test_what_the_cluster_would_refuse_is_not_retried(knit: Knit) -> None:
 def test_the_lifetime_reaches_yarn_and_on_kill_the_application(knit: Knit) -> None:
     operator = KnitStartOperator(task_id="brief", command="sleep 600", lifetime="1 h", wait_for_completion=False)
     app_id = operator.execute({})
+    # By REST, it is told as soon as the application runs.
+    eventually(lambda: int(knit.yarn_api.app_timeouts(app_id)["LIFETIME"]["remainingTimeInSeconds"]) > 0)
     assert 3000 < int(knit.yarn_api.app_timeouts(app_id)["LIFETIME"]["remainingTimeInSeconds"]) <= 3600
     operator.on_kill()
     assert knit.wait_for_completion(timeout=30, app_id=app_id) is False

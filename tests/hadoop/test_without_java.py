@@ -104,6 +104,26 @@ def test_a_submitter_who_is_gone_before_the_lifetime_is_set(
     assert "lifetime of 10 s is over" in report.diagnostics
 
 
+def test_a_process_that_submits_and_ends_has_told_yarn(cluster: LocalCluster, make_knit: Callable[..., Knit]) -> None:
+    submit = (
+        "import sys; from knit_provider import Knit; k = Knit(user='alice', hadoop_conf_dir=sys.argv[1], bridge='rest')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{submit}; print(k.start('sleep 300', lifetime=4000))", str(cluster.conf_dir)],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    k = make_knit()
+    app_id = done.stdout.strip()
+    k.attach(app_id)
+    try:
+        assert 3900 < k.yarn_api.app_timeouts(app_id)["LIFETIME"]["remainingTimeInSeconds"] <= 4000
+    finally:
+        assert k.kill(app_id)
+
+
 class _Front(BaseHTTPRequestHandler):
     """Stands before the ResourceManager and answers as one whose submissions by REST are switched off."""
 

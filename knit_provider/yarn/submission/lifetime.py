@@ -8,9 +8,12 @@ and for good where the submitting process is gone by then, the ApplicationMaster
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING
 
 from knit_provider.yarn.errors import ApplicationNotFound, AuthenticationFailed, KnitError, PermissionDenied
@@ -21,13 +24,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_telling: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+# A process that submits and ends waits so long, in all, for its applications to run. In seconds.
+_AT_EXIT = 5.0
 _FIRST_PAUSE = 0.2
 _LAST_PAUSE = 10.0
 _ENDS = ("FINISHED", "FAILED", "KILLED")
 
 
 def set_lifetime_when_running(connection: Connection, app_id: str, seconds: int) -> None:
-    """Have YARN told in the background. Ends by itself with the application, and with the process.
+    """Have YARN told in the background. Ends by itself with the application, and soon after the process wants to end.
 
     Args:
         connection: the cluster, as the user who submitted.
@@ -38,7 +45,23 @@ def set_lifetime_when_running(connection: Connection, app_id: str, seconds: int)
     thread = threading.Thread(
         target=_tell, args=(connection, app_id, expiry), name=f"knit-lifetime-{app_id}", daemon=True
     )
+    _telling.add(thread)
     thread.start()
+
+
+@atexit.register
+def _wait_at_exit() -> None:
+    until = time.monotonic() + _AT_EXIT
+    for thread in list(_telling):
+        thread.join(max(0.0, until - time.monotonic()))
+
+
+def _forget_in_child() -> None:
+    # The threads stayed with the parent.
+    _telling.clear()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
 
 
 def _tell(connection: Connection, app_id: str, expiry: float) -> None:
