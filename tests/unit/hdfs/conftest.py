@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ class MemoryFiles:
             raise RemoteFileNotFound(path)
         return self.nodes[path][1]
 
-    def write_many(self, directory, files, overwrite=False):
+    def write_many(self, directory, files, overwrite=False, modified_ms=None):
         directory = self._full(directory)
         self._guard(directory)
         self.mkdirs(directory)
@@ -74,7 +75,11 @@ class MemoryFiles:
             if f"{directory}/{name}" in self.nodes and not overwrite:
                 raise RemoteFileExists(f"{directory}/{name}")
             self.calls.append(("write", name))
-            result[name] = self._put(f"{directory}/{name}", content, "600")
+            status = self._put(f"{directory}/{name}", content, "600")
+            if modified_ms is not None:
+                status = replace(status, modified_ms=modified_ms)
+                self.nodes[f"{directory}/{name}"] = (status, content)
+            result[name] = status
         return result
 
     def put(self, local, remote, sha256=None, replication=None):
