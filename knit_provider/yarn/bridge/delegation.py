@@ -16,18 +16,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from knit_provider.yarn.config.addresses import parse_address
-from knit_provider.yarn.config.namenodes import nameservices
+from knit_provider.yarn.config.namenodes import rpc_address
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
 from knit_provider.yarn.files.choose import root_of
 from knit_provider.yarn.files.namenodes import NameNodes
-from knit_provider.yarn.files.native import RPC_PORT
 
 if TYPE_CHECKING:
     from knit_provider.yarn.config import HadoopConf
 
 HDFS_KIND = "HDFS_DELEGATION_TOKEN"
-_LARGEST = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -152,14 +149,13 @@ class DelegationTokens:
 
     def _service(self, root: str) -> str:
         """Where the token counts, as Hadoop's client writes it."""
-        address = parse_address(root.partition("://")[2], root)
-        if address.host in nameservices(self._conf):
-            return f"ha-hdfs:{address.host}"
-        port = address.port or RPC_PORT
+        address = rpc_address(self._conf, root)
+        if address is None:
+            return f"ha-hdfs:{root.partition('://')[2]}"
         if not self._conf.get_bool("hadoop.security.token.service.use_ip", True):
-            return f"{address.host.lower()}:{port}"
+            return f"{address.host.lower()}:{address.port}"
         try:
-            return f"{socket.gethostbyname(address.host)}:{port}"
+            return f"{socket.gethostbyname(address.host)}:{address.port}"
         except OSError as e:
             raise ClusterUnavailable(f"the host name of {root} is unknown here: {e}") from e
 

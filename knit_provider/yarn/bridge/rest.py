@@ -28,7 +28,7 @@ from knit_provider.yarn.errors import (
 from knit_provider.yarn.rest.answers import error_of, plain
 from knit_provider.yarn.rest.history import HistoryLogs
 from knit_provider.yarn.rest.session import MayHaveTakenEffect
-from knit_provider.yarn.rest.shapes import items, number
+from knit_provider.yarn.rest.shapes import FINAL_STATES, items, number
 
 if TYPE_CHECKING:
     from knit_provider.yarn.bridge.delegation import DelegationTokens
@@ -177,7 +177,7 @@ class RestBridge:
                 raise SubmissionRejected(
                     diagnostics.strip() or f"the ResourceManager ended it as {state} and gave no reason"
                 )
-            if state in ("ACCEPTED", "RUNNING", "FINISHED", "FAILED", "KILLED"):
+            if state in ("ACCEPTED", "RUNNING", *FINAL_STATES):
                 return SubmitResult(app_id, state, diagnostics)
             if time.monotonic() + pause > deadline:
                 raise SubmissionUncertain(f"{app_id} is still {state} after {_DEADLINE:.0f} s", app_id=app_id)

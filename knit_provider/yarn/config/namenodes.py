@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from knit_provider.yarn.config.hadoop_conf import HadoopConf
 
 DEFAULT_FS = "fs.defaultFS"
+RPC_PORT = 8020
 _WEB = {"http": "dfs.namenode.http-address", "https": "dfs.namenode.https-address"}
 _WEB_PORT = {"http": 9870, "https": 9871}
 
@@ -50,6 +51,12 @@ def name_node(conf: HadoopConf) -> Address:
     """Host and RPC port of the default filesystem; the port is None for a nameservice and in a URI without one."""
     uri = default_fs(conf)
     return parse_address(uri, DEFAULT_FS) if urlsplit(uri).netloc else Address(FALLBACK_HOST)
+
+
+def rpc_address(conf: HadoopConf, filesystem: str) -> Address | None:
+    """Where a NameNode serves Hadoop's RPC, by the URI of its filesystem; None for a nameservice, which has several."""
+    address = parse_address(filesystem.partition("://")[2], filesystem, RPC_PORT)
+    return None if address.host in nameservices(conf) else address
 
 
 def web_addresses(conf: HadoopConf, filesystem: str | None = None) -> list[str]:

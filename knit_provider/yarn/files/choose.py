@@ -8,12 +8,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from knit_provider.yarn.config.addresses import parse_address
-from knit_provider.yarn.config.namenodes import nameservices
+from knit_provider.yarn.config.namenodes import rpc_address
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError
 from knit_provider.yarn.files.hdfs import Hdfs
 from knit_provider.yarn.files.namenodes import DataNodeUnreachable, NameNodes
-from knit_provider.yarn.files.native import RPC_PORT, NameNodeSilent, NativeFiles, NotServed
+from knit_provider.yarn.files.native import NameNodeSilent, NativeFiles, NotServed
 from knit_provider.yarn.files.port import Files, FileStatus, Space
 from knit_provider.yarn.files.webhdfs import WebHDFS
 from knit_provider.yarn.spec.environment import scheme_of
@@ -255,11 +254,11 @@ class ChosenFiles:
         """
         if not root.startswith("hdfs://"):
             return
-        address = parse_address(root.partition("://")[2], root)
-        if address.host in nameservices(self._conf):
+        address = rpc_address(self._conf, root)
+        if address is None:
             return
         said = namenodes.rpc_address()
-        port = str(address.port or RPC_PORT)
+        port = str(address.port)
         if said and said.rpartition(":")[2] != port:
             raise ClusterUnavailable(
                 f"the NameNode at {namenodes.addresses[0]} serves {said}, and not port {port}, which {root} names; is "

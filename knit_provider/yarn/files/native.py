@@ -19,6 +19,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from knit_provider.yarn.config.namenodes import rpc_address
 from knit_provider.yarn.errors import ClusterUnavailable, KnitError
 from knit_provider.yarn.files.bounded import Pulse, Stalled, call_bounded
 from knit_provider.yarn.files.hdfs import Hdfs
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _PIECE = 4 * 1024 * 1024
-RPC_PORT = 8020
 # Hadoop counts "leave it as it is" as -1, which the library takes as an unsigned number.
 _UNCHANGED = 2**64 - 1
 _UNLIMITED = 2**63
@@ -366,10 +366,8 @@ class NativeFiles(Hdfs):
         return {"hadoop.security.authentication": "kerberos" if self._conf.is_secure else "simple"}
 
     def _rpc_root(self) -> str:
-        authority = self.root.partition("://")[2]
-        named = authority in self._conf.get_list("dfs.nameservices")
-        has_port = authority.rpartition("]")[2].rpartition(":")[2].isdigit()
-        return self.root if named or has_port else f"{self.root}:{RPC_PORT}"
+        address = rpc_address(self._conf, self.root)
+        return self.root if address is None else f"hdfs://{address}"
 
     def _leave_to_parent(self) -> None:
         """In a forked child: never touch the parent's client again, not even to free it."""

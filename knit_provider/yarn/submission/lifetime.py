@@ -17,6 +17,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from knit_provider.yarn.errors import ApplicationNotFound, AuthenticationFailed, KnitError, PermissionDenied
+from knit_provider.yarn.rest.shapes import FINAL_STATES
 from knit_provider.yarn.submission.staging import LIFETIME_FILE
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ _telling: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 _AT_EXIT = 5.0
 _FIRST_PAUSE = 0.2
 _LAST_PAUSE = 10.0
-_ENDS = ("FINISHED", "FAILED", "KILLED")
 
 
 def set_lifetime_when_running(connection: Connection, app_id: str, seconds: int) -> None:
@@ -69,7 +69,7 @@ def _tell(connection: Connection, app_id: str, expiry: float) -> None:
     while (left := expiry - time.monotonic()) > 1:
         try:
             state = connection.api.state(app_id)
-            if state in _ENDS:
+            if state in FINAL_STATES:
                 return
             if state == "RUNNING":
                 connection.api.update_lifetime(app_id, left)
