@@ -128,19 +128,19 @@ class Connection:
         if jvm is not None:
             return jvm
         if self._bridge_kind == "rest":
-            return self._rest_bridge(self.files)
+            return self._rest_bridge()
         from knit_provider.yarn.bridge.choose import needs_java, why_not_rest
 
-        alone = self._given_files or self._chosen_files(with_gateway=False)
+        rest = self._rest_bridge(self._jvm_bridge)
         key = (*self.session.addresses, self.session.gateway_path, self.full_conf.default_fs, self.user)
-        reason = why_not_rest(key, self._staging or self.full_conf.default_fs, self._rest_bridge(alone))
+        reason = why_not_rest(key, self._staging or self.full_conf.default_fs, rest)
         if reason is None:
-            return self._rest_bridge(self.files, self._jvm_bridge)
+            return rest
         jvm = self._jvm_bridge()
         needs_java(reason, jvm.settings)
         return jvm
 
-    def _rest_bridge(self, files: Files, fallback: Callable[[], Bridge] | None = None) -> RestBridge:
+    def _rest_bridge(self, fallback: Callable[[], Bridge] | None = None) -> RestBridge:
         from knit_provider.yarn.bridge.rest import RestBridge
 
         tokens = None
@@ -149,7 +149,7 @@ class Connection:
 
             tokens = DelegationTokens(self.full_conf, self.user, self._auth)
         owner = None if self.secure or self.conf.password else self.user
-        return RestBridge(self.api, self.full_conf, files, user=owner, tokens=tokens, fallback=fallback)
+        return RestBridge(self.api, self.full_conf, self.files, user=owner, tokens=tokens, fallback=fallback)
 
     def _jvm_bridge(self) -> JvmBridge:
         with self._lock:
@@ -172,22 +172,19 @@ class Connection:
         """The filesystem that staging lies in: what serves it without a JVM, else the gateway."""
         with self._lock:
             if self._files is None:
-                self._files = self._given_files or self._chosen_files(with_gateway=self._bridge_kind != "rest")
+                from knit_provider.yarn.files.choose import ChosenFiles
+
+                self._files = self._given_files or ChosenFiles(
+                    self.full_conf,
+                    self.user,
+                    None if self._bridge_kind == "rest" else lambda: self._jvm_bridge().files,
+                    self._staging,
+                    self._auth,
+                    principal=self.login.principal,
+                    keytab=self.login.keytab,
+                    ccache=self.login.ccache,
+                )
             return self._files
-
-    def _chosen_files(self, with_gateway: bool) -> Files:
-        from knit_provider.yarn.files.choose import ChosenFiles
-
-        return ChosenFiles(
-            self.full_conf,
-            self.user,
-            (lambda: self._jvm_bridge().files) if with_gateway else None,
-            self._staging,
-            self._auth,
-            principal=self.login.principal,
-            keytab=self.login.keytab,
-            ccache=self.login.ccache,
-        )
 
     @property
     def paths(self) -> Paths:

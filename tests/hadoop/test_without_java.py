@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ import requests
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
 from knit_provider.yarn.bridge import choose
-from knit_provider.yarn.errors import ConfigurationError, KnitError
+from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError
 from tests.hadoop.eventually import eventually
 
 WHOLE_JOB = """
@@ -191,6 +192,32 @@ def test_auto_without_java_says_why_neither_serves(
     k = make_knit(pars={"yarn.resourcemanager.webapp.address": front}, bridge="auto", hadoop_home=None)
     with pytest.raises(ConfigurationError, match=r"(?is)App submission via REST is disabled.*not through a JVM: .*"):
         k.start("true")
+
+
+@pytest.fixture
+def closed_web() -> dict[str, str]:
+    """Settings of a cluster whose WebHDFS cannot be reached; hdfs-native does not act as alice here."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return {"dfs.namenode.http-address": f"127.0.0.1:{taken.getsockname()[1]}"}
+
+
+def test_auto_takes_a_jvm_where_webhdfs_is_out_of_reach(
+    make_knit: Callable[..., Knit], closed_web: dict[str, str], caplog: pytest.LogCaptureFixture, marker: str
+) -> None:
+    choose.forget()
+    k = make_knit(pars=closed_web, bridge="auto")
+    k.start(f"echo {marker}")
+    assert k.wait_for_completion(90), k.status()
+    assert k.connection.bridge.name == "jvm"
+    assert [r for r in caplog.records if "through a JVM, not by REST" in r.getMessage() and "webhdfs" in r.getMessage()]
+
+
+def test_rest_without_webhdfs_says_which_ways_were_tried(
+    make_knit: Callable[..., Knit], closed_web: dict[str, str]
+) -> None:
+    with pytest.raises(ClusterUnavailable, match=r"hdfs-native: .*HADOOP_USER_NAME.*webhdfs: .*refused"):
+        make_knit(pars=closed_web, bridge="rest").start("true")
 
 
 def test_rest_where_it_is_switched_off(make_knit: Callable[..., Knit], front: str) -> None:

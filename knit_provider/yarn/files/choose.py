@@ -198,10 +198,20 @@ class ChosenFiles:
                 return name, way
         return GATEWAY, None
 
-    def _through_gateway(self, root: str) -> Files:
-        reasons = "; ".join(
+    def why_gateway(self, path: str) -> ClusterUnavailable | None:
+        """What keeps everything but the gateway from serving a path; None where something serves it without a JVM."""
+        root = root_of(path, self._default)
+        if self._chosen(root)[1] is not None:
+            return None
+        return ClusterUnavailable(f"nothing here serves the filesystem {root} without a JVM. {self._why(root)}")
+
+    def _why(self, root: str) -> str:
+        return "; ".join(
             f"{name}: {self._reasons[root, name]}" for name in (NATIVE, WEB) if (root, name) in self._reasons
         )
+
+    def _through_gateway(self, root: str) -> Files:
+        reasons = self._why(root)
         if self._gateway is None:
             raise ClusterUnavailable(
                 f"nothing here serves the filesystem {root}. {reasons}. Repair one of these, or let the JVM do it: "
