@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from knit_provider.yarn.errors import KnitError
+from knit_provider.yarn.rest.shapes import FINAL_STATES
 
 if TYPE_CHECKING:
     from knit_provider.yarn.application import Application
@@ -18,7 +19,7 @@ STAGES = ("submitted", "accepted", "first container", "done")
 def stages(report: Mapping[str, Any], containers: int) -> list[tuple[str, bool]]:
     """How far an application has come: submitted, accepted, first container, done."""
     state = str(report.get("state", ""))
-    ended = state in ("FINISHED", "FAILED", "KILLED")
+    ended = state in FINAL_STATES
     reached = (
         bool(state),
         state in ("ACCEPTED", "RUNNING") or ended,

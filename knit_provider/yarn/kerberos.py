@@ -81,7 +81,7 @@ class KerberosLogin:
         if self.principal is not None:
             name = gssapi.Name(self.principal, gssapi.NameType.kerberos_principal)
         try:
-            found = gssapi.Credentials(name=name, usage="initiate", mechs=[_krb5(gssapi)], store=self._store)
+            found = gssapi.Credentials(name=name, usage="initiate", mechs=[gssapi.MechType.kerberos], store=self._store)
             # A look at the ticket: acquiring alone says nothing of an expired one.
             if found.lifetime == 0:
                 raise AuthenticationFailed(self._expired())
@@ -171,10 +171,6 @@ def import_gssapi() -> Any:
             f"'knit-provider[kerberos]', which needs the system's packages {PACKAGES}"
         ) from error
     return gssapi
-
-
-def _krb5(gssapi: Any) -> Any:
-    return gssapi.MechType.kerberos
 
 
 def cache_path(name: str) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-TERMINAL_STATES = frozenset({"FINISHED", "FAILED", "KILLED"})
+from knit_provider.yarn.rest.shapes import FINAL_STATES
+
 UNKNOWN = "UNKNOWN"
 """State of an application that the ResourceManager has forgotten and the ledger has no outcome of. Never a failure."""
 
@@ -51,7 +52,7 @@ class ApplicationReport:
     @property
     def terminal(self) -> bool:
         """Whether nothing will change any more."""
-        return self.state in TERMINAL_STATES
+        return self.state in FINAL_STATES
 
     @property
     def succeeded(self) -> bool:

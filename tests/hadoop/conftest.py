@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
-from knit_provider.yarn.errors import ApplicationNotFound
+from tests.hadoop.making import knits
 
 USER = "alice"
 
@@ -33,23 +31,8 @@ def bridge() -> str:
 @pytest.fixture
 def make_knit(cluster: LocalCluster, bridge: str) -> Iterator[Callable[..., Knit]]:
     """Make ``Knit`` objects for the cluster; whatever their applications still do at the test's end is killed."""
-    made: list[Knit] = []
-
-    def make(user: str = USER, **kwargs: Any) -> Knit:
-        kwargs.setdefault("hadoop_conf_dir", str(cluster.conf_dir))
-        kwargs.setdefault("hadoop_home", str(cluster.hadoop_home))
-        kwargs.setdefault("bridge", bridge)
-        knit = Knit(user=user, **kwargs)
-        made.append(knit)
-        return knit
-
-    yield make
-    for knit in made:
-        for app_id in list(knit._applications):
-            with contextlib.suppress(ApplicationNotFound):
-                if not knit.application(app_id).report().terminal:
-                    knit.kill(app_id)
-        knit.close()
+    with knits(cluster, bridge) as make:
+        yield lambda user=USER, **kwargs: make(user=user, **kwargs)
 
 
 @pytest.fixture

@@ -6,18 +6,16 @@ nobody else. Where logs do not matter they act as ``alice``.
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
 from knit_provider.localcluster.kdc import MAPPED_USER
-from knit_provider.yarn.errors import ApplicationNotFound
+from tests.hadoop.making import knits
 
 USER = MAPPED_USER
 
@@ -52,26 +50,13 @@ def bridge() -> str:
 @pytest.fixture
 def make_knit(kerberos_cluster: LocalCluster, bridge: str) -> Iterator[Callable[..., Knit]]:
     """Make ``Knit`` objects for the cluster; whatever their applications still do at the test's end is killed."""
-    made: list[Knit] = []
+    realm = kerberos_cluster.realm
 
-    def make(user: str | None = USER, **kwargs: Any) -> Knit:
-        kwargs.setdefault("hadoop_conf_dir", str(kerberos_cluster.conf_dir))
-        kwargs.setdefault("hadoop_home", str(kerberos_cluster.hadoop_home))
-        kwargs.setdefault("bridge", bridge)
-        if user is not None:
-            realm = kerberos_cluster.realm
-            kwargs = {"principal": realm.principal(user), "keytab": str(realm.keytab(user)), **kwargs}
-        knit = Knit(**kwargs)
-        made.append(knit)
-        return knit
+    def login(user: str | None) -> dict[str, str]:
+        return {} if user is None else {"principal": realm.principal(user), "keytab": str(realm.keytab(user))}
 
-    yield make
-    for knit in made:
-        for app_id in list(knit._applications):
-            with contextlib.suppress(ApplicationNotFound):
-                if not knit.application(app_id).report().terminal:
-                    knit.kill(app_id)
-        knit.close()
+    with knits(kerberos_cluster, bridge) as make:
+        yield lambda user=USER, **kwargs: make(**{**login(user), **kwargs})
 
 
 @pytest.fixture

@@ -154,11 +154,6 @@ class NativeFiles(Hdfs):
             return f"hdfs-native cannot be imported here: {error}"
         return None
 
-    @classmethod
-    def serves(cls, conf: HadoopConf, user: str, **kwargs: Any) -> bool:
-        """Whether hdfs-native can act as ``user`` on this cluster; arguments as of :meth:`why_not`."""
-        return cls.why_not(conf, user, **kwargs) is None
-
     def uri_home(self) -> str:
         """The user's home folder."""
         prefix = str(self._conf.get("dfs.user.home.dir.prefix") or "/user")

@@ -244,5 +244,4 @@ class HistoryLogs:
         if 300 <= answer.status < 400:
             # Of a running application it knows only which node to ask.
             return RemoteFileNotFound(f"{answer.url}: the logs of {app_id} are not aggregated yet")
-        error = error_of(answer, self._session.user)
-        return error if isinstance(error, KnitError) else ClusterUnavailable(str(error))
+        return error_of(answer, self._session.user)

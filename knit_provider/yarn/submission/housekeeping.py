@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from knit_provider.yarn.errors import ApplicationNotFound, KnitError
-from knit_provider.yarn.report import TERMINAL_STATES
+from knit_provider.yarn.rest.shapes import FINAL_STATES
 from knit_provider.yarn.submission.sweep import Pruned, prune, sweep
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 def ended(connection: Connection, app_id: str) -> bool | None:
     """Whether an application has ended; None where the ResourceManager does not know it."""
     try:
-        return str(connection.api.status(app_id).get("state")) in TERMINAL_STATES
+        return str(connection.api.status(app_id).get("state")) in FINAL_STATES
     except ApplicationNotFound:
         return None
 

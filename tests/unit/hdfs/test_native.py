@@ -24,7 +24,7 @@ SECURE = {"hadoop.security.authentication": "kerberos"}
 
 def test_a_simple_user_is_served_if_the_environment_says_so(monkeypatch):
     monkeypatch.setenv("HADOOP_USER_NAME", "alice")
-    assert NativeFiles.serves(conf_of(), "alice")
+    assert NativeFiles.why_not(conf_of(), "alice") is None
     assert "alice and not bob" in NativeFiles.why_not(conf_of(), "bob")
     assert "s3a" in NativeFiles.why_not(conf_of(), "alice", root="s3a://bucket")
 
@@ -33,7 +33,7 @@ def test_the_systems_user_is_the_one_of_the_process(monkeypatch):
     monkeypatch.delenv("HADOOP_USER_NAME", raising=False)
     monkeypatch.setenv("USER", "somebody")
     monkeypatch.setenv("LOGNAME", "somebody")
-    assert not NativeFiles.serves(conf_of(), "somebody")
+    assert NativeFiles.why_not(conf_of(), "somebody") is not None
 
 
 def test_on_a_secure_cluster_there_has_to_be_a_ticket_or_a_keytab(monkeypatch, tmp_path):
@@ -42,11 +42,11 @@ def test_on_a_secure_cluster_there_has_to_be_a_ticket_or_a_keytab(monkeypatch, t
     monkeypatch.setenv("KRB5CCNAME", f"FILE:{cache}")
     assert "kinit" in NativeFiles.why_not(conf, "alice")
     cache.write_bytes(b"")
-    assert NativeFiles.serves(conf, "alice")
+    assert NativeFiles.why_not(conf, "alice") is None
     assert "nothing.keytab" in NativeFiles.why_not(conf, "alice", keytab=str(tmp_path / "nothing.keytab"))
     assert "other" in NativeFiles.why_not(conf, "alice", ccache=str(tmp_path / "other"))
     monkeypatch.setenv("KRB5CCNAME", "KCM:1000")
-    assert NativeFiles.serves(conf, "alice")
+    assert NativeFiles.why_not(conf, "alice") is None
     monkeypatch.setenv("HADOOP_PROXY_USER", "bob")
     assert "bob" in NativeFiles.why_not(conf, "alice")
 
