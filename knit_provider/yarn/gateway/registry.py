@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 import weakref
 from typing import Any
 
@@ -17,6 +18,7 @@ from knit_provider.yarn.gateway.settings import GatewaySettings
 logger = logging.getLogger(__name__)
 
 LINGER = 60.0  # seconds that an unused JVM is kept for whoever comes next
+MOST_UNUSED = 4  # JVMs kept so: a process that acts for many users would else hold one of 120 MB for each
 
 
 class Gateway:
@@ -28,6 +30,7 @@ class Gateway:
     def __init__(self, settings: GatewaySettings) -> None:
         self.settings = settings
         self.users = 0
+        self.unused_since = 0.0
         self._lock = threading.Lock()
         self._process: GatewayProcess | None = None
         self._client: Client | None = None
@@ -132,9 +135,17 @@ def _release(gateway: Gateway) -> None:
         gateway.users -= 1
         if gateway.users > 0 or gateway.pid is None:
             return
-        timer = threading.Timer(LINGER, _close_unused, (gateway,))
-        timer.daemon = True
-        timer.start()
+        gateway.unused_since = time.monotonic()
+        _close_later(gateway, LINGER)
+        unused = [g for g in _gateways.values() if g.users <= 0 and g.pid is not None]
+        for surplus in sorted(unused, key=lambda g: g.unused_since)[:-MOST_UNUSED]:
+            _close_later(surplus, 0)
+
+
+def _close_later(gateway: Gateway, seconds: float) -> None:
+    timer = threading.Timer(seconds, _close_unused, (gateway,))
+    timer.daemon = True
+    timer.start()
 
 
 def _close_unused(gateway: Gateway) -> None:

@@ -158,20 +158,14 @@ def submitted_before(connection: Connection, app_id: str) -> bool:
         return True
     except ApplicationNotFound:
         pass
-    if never_started(connection, app_id):
-        return False
     entry = read_ledger(connection.files, connection.paths, app_id)
-    outcome = entry.outcome if entry is not None else None
-    ended = f"it ended {outcome.final_status}" if outcome else "how it ended is unknown"
+    if entry is None:
+        return False
+    ended = f"it ended {entry.outcome.final_status}" if entry.outcome else "how it ended is unknown"
     raise SubmissionRejected(
         f"{app_id} has run already ({connection.paths.ledger(app_id)}): {ended}. It is not submitted again; ask for "
         "a new id with new_application() to run the same once more"
     )
-
-
-def never_started(connection: Connection, app_id: str) -> bool:
-    """Whether the ledger proves that no container of this id was ever started."""
-    return read_ledger(connection.files, connection.paths, app_id) is None
 
 
 def _scripts(spec: ApplicationSpec, lang: str) -> dict[str, bytes]:

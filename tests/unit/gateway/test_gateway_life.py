@@ -215,6 +215,25 @@ def test_one_nobody_uses_ends_after_a_while(hadoop_home: Path, monkeypatch: pyte
     again.close()
 
 
+def test_of_many_that_nobody_uses_the_oldest_end_at_once(hadoop_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "MOST_UNUSED", 1)
+    gateways = []
+    for user in ("erin", "frank"):
+        settings = GatewaySettings(
+            user=user, hadoop_home=str(hadoop_home), conf=(("fs.defaultFS", "file:///"),), class_archive=False
+        )
+        lease = registry.acquire(settings)
+        gateways.append(lease.gateway)
+        lease.gateway.start()
+        lease.close()
+    first, second = gateways
+    try:
+        eventually(lambda: first.pid is None, "the older one ended")
+        assert second.pid is not None
+    finally:
+        second.close()
+
+
 def test_started_ahead_it_is_there_for_the_call(hadoop_home: Path) -> None:
     settings = GatewaySettings(
         user="dora", hadoop_home=str(hadoop_home), conf=(("fs.defaultFS", "file:///"),), class_archive=False
