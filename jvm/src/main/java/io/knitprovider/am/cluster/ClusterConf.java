@@ -46,6 +46,8 @@ public final class ClusterConf {
     conf.setInt("ipc.client.connect.max.retries", 1);
     conf.setInt("ipc.client.connect.max.retries.on.timeouts", 1);
     conf.setInt("ipc.client.connect.timeout", 10_000);
+    // Without any, YARN opens a connection and copies the whole configuration for each launch.
+    conf.setInt("yarn.client.max-cached-nodemanagers-proxies", 64);
     return conf;
   }
 
