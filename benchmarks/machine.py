@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import psutil
@@ -26,6 +27,16 @@ def facts(java_home: str) -> dict[str, str]:
         "Java": next((line.strip() for line in said.splitlines() if "build" in line), "unknown"),
         "Python": platform.python_version(),
     }
+
+
+def wait_until_calm(percent: float = 10.0, patience: float = 60.0) -> None:
+    """Wait until the processors have rested for two seconds, at most ``patience`` seconds.
+
+    What a contestant leaves to the daemons, such as the logs of a hundred containers, is not the next one's time.
+    """
+    end = time.monotonic() + patience
+    while psutil.cpu_percent(interval=2.0) > percent and time.monotonic() < end:
+        pass
 
 
 def scrub(text: str, *folders: Path) -> str:

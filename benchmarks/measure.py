@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import requests
 from psutil import Process
 
+from benchmarks.machine import wait_until_calm
 from benchmarks.probe import Probe
 from benchmarks.registry import FLOOR, OURS, Entry
 from benchmarks.remote import ContestantFailed, Remote, application_master, java_began, rss_of
@@ -220,6 +221,7 @@ class Bench:
             return None
 
     def _remote(self, entry: Entry, python: Path) -> Remote:
+        wait_until_calm()
         return Remote(entry, python, self._env, self._folder / f"{entry.key}.log")
 
 
