@@ -1,7 +1,8 @@
 """A real conda channel on this disk, for tests that may not need the internet.
 
 Its ``python`` is the interpreter that runs the tests, packed as a conda package; the other packages are small and have
-what real ones have: dependencies, several versions, noarch code with an entry point, links, prefixes, activation scripts.
+what real ones have: dependencies, several versions, noarch code with an entry point, links, prefixes, activation
+scripts.
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def _library(folder: Path) -> Iterator[tuple[Path, str]]:
         folders[:] = sorted(f for f in folders if f not in _LEFT_OUT and not f.startswith("config-"))
         for name in sorted(names):
             path = Path(root) / name
-            fits = name.endswith(f".{tag}.pyc") or name.endswith((".py", ".so"))
+            fits = name.endswith((f".{tag}.pyc", ".py", ".so"))
             if fits and not name.startswith("_test") and path.is_file():
                 yield path, str(path.relative_to(folder))
 
@@ -169,9 +170,17 @@ def small_packages() -> list[Package]:
     return [
         *(words(version) for version in ("1.0", "1.1", "2.0")),
         *(greet(version) for version in ("1.0", "2.0")),
-        Package("clash", "1.0", ("words <1.1",), {"share/clash.txt": Member(b"clash\n")}),
-        Package("figures", "1.0", (), {"share/figures/one.txt": Member(b"1\n")}, noarch="generic"),
+        *(data("figures", version, (), version.encode()) for version in ("1.0", "2.0")),
+        data("report", "1.0", ("figures >=1.0",), b"report"),
+        data("report", "2.0", ("figures >=2.0",), b"report"),
+        data("clash", "1.0", ("figures <2",), b"clash"),
+        data("bulk", "1.0", (), b"".join(hashlib.sha256(bytes([n, m])).digest() for n in range(64) for m in range(256))),
     ]
+
+
+def data(name: str, version: str, depends: tuple[str, ...], content: bytes) -> Package:
+    """A noarch package of one file, which needs no Python."""
+    return Package(name, version, depends, {f"share/{name}.txt": Member(content)}, noarch="generic")
 
 
 def words(version: str) -> Package:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import shutil
 import stat
 import tarfile
@@ -29,6 +30,7 @@ _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _CHUNK = 1 << 20
 _ZIP64_FROM = 1 << 31
 # Where a build's path is no secret and no trouble: what records an installation, and what Python corrects itself.
+_BY_SHELL = re.compile(rb"""#!/bin/sh\n'''exec' ?"?(?P<program>/[^"\n]*?)"? "\$0" "\$@"(?: #|\n' )'''\n""")
 _RECORDS = ("conda-meta/", ".dist-info/", ".egg-info/")
 
 
@@ -89,7 +91,7 @@ class ArchiveFile:
             )
         else:
             self._gzip = ParallelGzip(self._out, GZIP_LEVEL) if format == "tar.gz" else None
-            self._tar = tarfile.open(
+            self._tar = tarfile.open(  # noqa: SIM115 - closed by close()
                 fileobj=cast(Any, self._gzip or self._out), mode="w|", bufsize=_CHUNK, format=tarfile.PAX_FORMAT
             )
 
@@ -120,6 +122,8 @@ class ArchiveFile:
             mode = os.stat(source).st_mode
         except OSError as error:
             raise self._unreadable(source, error) from error
+        if target.startswith("bin/"):
+            data = portable_script(data, self._needle)
         if self._needle in data and not _is_record(target):
             self.keeps_prefix.append(target)
         self._write(target, len(data), mode, io.BytesIO(data))
@@ -257,6 +261,18 @@ class ArchiveFile:
             f"{source} cannot be packed: {error.strerror or error}. Make it readable, or remove it; if something "
             "changes the environment, wait for that"
         )
+
+
+def portable_script(data: bytes, prefix: bytes) -> bytes:
+    """A script whose interpreter's path was too long or too odd for ``#!``, so that /bin/sh was told to find it.
+
+    Installers write that wherever the environment's path has a space or is long; packers know only the plain form.
+    """
+    found = _BY_SHELL.match(data)
+    if found is None or not found["program"].startswith(prefix):
+        return data
+    name = found["program"].rsplit(b"/", 1)[-1]
+    return b"#!/usr/bin/env " + name + b"\n" + data[found.end() :]
 
 
 class _Watched:

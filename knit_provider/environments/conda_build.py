@@ -91,12 +91,15 @@ def _solve(rattler: Any, source: CondaPackages, platform: str, store: Store, pro
             constraints=pinned,
         )
 
+    exceptions = require("rattler.exceptions", CONDA, "building from conda packages")
     with progress.stage("solve"):
         try:
             records = deadlines.run(solve, SOLVE_TIMEOUT + 60, "solving for the packages")
-        except rattler.exceptions.SolverError as error:
+        except exceptions.SolverError as error:
             raise EnvironmentBuildError(_no_solution(source, error)) from error
-        except _failures(rattler) as error:
+        except EnvironmentBuildError:
+            raise
+        except Exception as error:  # its errors have no common base
             raise EnvironmentBuildError(_unreachable(source.channels, error)) from error
     return sorted(records, key=lambda record: str(record.name.normalized))
 
@@ -121,9 +124,11 @@ def _link(rattler: Any, records: Sequence[Any], prefix: Path, store: Store, prog
 
         try:
             deadlines.run(link, LINK_TIMEOUT, "fetching and linking the packages")
-        except _failures(rattler) as error:
+        except EnvironmentBuildError:
+            raise
+        except Exception as error:
             raise EnvironmentBuildError(
-                f"the packages could not be fetched and linked: {_said(error)}. What was fetched stays for the next time"
+                f"the packages could not be fetched and linked: {_said(error)}. What was fetched already is kept"
             ) from error
 
 
@@ -131,25 +136,6 @@ def _client(rattler: Any) -> Any:
     """Asks the logins that ``rattler``, ``pixi`` and ``.netrc`` keep."""
     networking = require("rattler.networking", CONDA, "building from conda packages")
     return networking.Client.default_client()
-
-
-def _failures(rattler: Any) -> tuple[type[Exception], ...]:
-    names = [
-        "GatewayError",
-        "FetchRepoDataError",
-        "LinkError",
-        "TransactionError",
-        "ExtractError",
-        "PackageCacheError",
-        "IoError",
-        "CacheDirError",
-        "InvalidChannelError",
-        "InvalidUrlError",
-        "InstallerError",
-        "ValidatePackageRecordsError",
-    ]
-    known = [getattr(rattler.exceptions, name) for name in names if hasattr(rattler.exceptions, name)]
-    return (*known, OSError)
 
 
 def _spec(rattler: Any, text: str) -> Any:
@@ -174,7 +160,7 @@ def _locked(rattler: Any, url: str, platform: str) -> Any:
     record = rattler.PackageRecord(
         name=found["name"],
         version=found["version"],
-        build=found["build"],
+        build=rattler.BuildString(found["build"]),
         build_number=int(number) if number.isdigit() else 0,
         subdir=subdir or platform,
         arch=None,
@@ -235,8 +221,8 @@ def _no_solution(source: CondaPackages, error: Exception) -> str:
 def _unreachable(channels: Sequence[str], error: Exception) -> str:
     shown = ", ".join(without_secrets(url) for url in channels)
     return (
-        f"the channels {shown} could not be read: {_said(error)}. Check address and login; without internet, a mirror or "
-        "a folder serves as a channel (channels=['file:///path'])"
+        f"the channels {shown} could not be read: {_said(error)}. Check address and login; without internet, a mirror "
+        "or a folder serves as a channel (channels=['file:///path'])"
     )
 
 

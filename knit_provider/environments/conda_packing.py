@@ -116,7 +116,11 @@ def _plain_record(data: bytes) -> bytes:
     """A package's record without what the build's folder and the channel's password left in it."""
     record = json.loads(data)
     for entry in record.get("paths_data", {}).get("paths", []):
+        # Of files as they were in the build's folder, whose path is in some of them.
         entry.pop("sha256_in_prefix", None)
+        entry.pop("size_in_bytes", None)
+        if entry.get("path_type") in ("unix_python_entry_point", "pyc_file"):
+            entry.pop("sha256", None)
     for field in ("url", "channel"):
         if isinstance(record.get(field), str):
             record[field] = without_secrets(record[field])

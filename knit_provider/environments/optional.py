@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from importlib import import_module
 from typing import Any
@@ -47,4 +46,4 @@ def uv_program() -> str:
             "building from requirements needs uv, which is neither installed nor on PATH. Install it with: "
             f"pip install 'knit-provider[{ENVIRONMENTS}]'"
         )
-    return os.fspath(found)
+    return str(found)

@@ -46,10 +46,10 @@ def test_the_seeds_creator(conda_channel, pkgs, tmp_path) -> None:
     )
     path = creator.create_env("dev", packages=["figures"], remove=True)
     assert path == str(tmp_path / "envs" / "dev.zip")
-    assert "share/figures/one.txt" in zipfile.ZipFile(path).namelist()
+    assert "share/figures.txt" in zipfile.ZipFile(path).namelist()
     known = read_sidecar(path)
     assert known is not None
-    assert known.packages == ("figures=1.0",)
+    assert known.packages == ("figures=2.0",)
     assert creator.create_env("dev", packages=["figures"]) == path
     # Another request under that name is another environment, not the old one.
     creator.create_env("dev", packages=["figures", "clash"])

@@ -41,7 +41,7 @@ class Progress:
         if die_at == "while " + stages[-1]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-env = build(CondaPackages("job", ("figures", "words"), (channel,)), cache_dir=Path(cache), packages_dir=Path(pkgs),
+env = build(CondaPackages("job", ("bulk", "figures"), (channel,)), cache_dir=Path(cache), packages_dir=Path(pkgs),
             progress=Progress())
 print(json.dumps({"path": env.path, "digest": env.digest, "reused": env.reused, "stages": stages}))
 """
@@ -99,7 +99,7 @@ def test_no_room_is_found_before_anything_is_linked(conda_channel, pkgs, tmp_pat
     record = Record()
     with pytest.raises(EnvironmentBuildError, match=r"MB are free"):
         build(
-            CondaPackages("job", ("words",), (conda_channel,)), cache_dir=tmp_path, packages_dir=pkgs, progress=record
+            CondaPackages("job", ("bulk",), (conda_channel,)), cache_dir=tmp_path, packages_dir=pkgs, progress=record
         )
     assert "link" not in record.stages
 
