@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 from pathlib import Path
+from types import SimpleNamespace
 
 from knit_provider.environments.archive_file import ArchiveFile, files_below
 from knit_provider.environments.editable import check_editables
@@ -36,7 +37,7 @@ def pack_venv(prefix: Path, archive: ArchiveFile, *, ignore_editable: bool) -> l
         said.append(
             "it was made with --system-site-packages: what it uses of the system's Python has to be on every node"
         )
-    packer = core.Packer(str(prefix), archive)
+    packer = core.Packer(_context(prefix), archive, None)
     for target in files_below(prefix):
         if target not in _LEFT_OUT and not target.endswith("/uv_cache.json"):
             packer.add(core.File(str(prefix / target), target))
@@ -44,6 +45,19 @@ def pack_venv(prefix: Path, archive: ArchiveFile, *, ignore_editable: bool) -> l
     kept = dict.fromkeys(archive.keeps_prefix, "text")
     kept.pop("pyvenv.cfg", None)  # it records how the environment was made
     return [*said, *prefix_warnings(kept), *link_warnings(archive.outward, archive.broken)]
+
+
+def _context(prefix: Path) -> SimpleNamespace:
+    """What its packer wants to know. Its own reader fails on some lines of ``pyvenv.cfg``."""
+    library = next((path.name for path in sorted(prefix.glob("lib/python*"))), "python3")
+    home = settings(prefix).get("home", "")
+    return SimpleNamespace(
+        kind="venv",
+        prefix=str(prefix),
+        orig_prefix=str(Path(home).parent),
+        py_lib=f"lib/{library}",
+        py_include=f"include/{library}",
+    )
 
 
 def settings(prefix: Path) -> dict[str, str]:
