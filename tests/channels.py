@@ -174,6 +174,7 @@ def small_packages() -> list[Package]:
         data("report", "1.0", ("figures >=1.0",), b"report"),
         data("report", "2.0", ("figures >=2.0",), b"report"),
         data("clash", "1.0", ("figures <2",), b"clash"),
+        Package("loose", "2.0", (), {f"{LIB}/site-packages/loose/__init__.py": Member(b"VERSION = '2.0'\n")}),
         data("bulk", "1.0", (), b"".join(hashlib.sha256(bytes([n, m])).digest() for n in range(64) for m in range(256))),
     ]
 

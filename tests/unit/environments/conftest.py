@@ -13,7 +13,6 @@ import pytest
 from knit_provider.environments.build import build
 from knit_provider.environments.model import PackedEnvironment
 from knit_provider.environments.sources import CondaPackages
-from tests.channels import conda_channel  # noqa: F401 - a fixture
 
 
 class Record:
@@ -58,7 +57,7 @@ def make(tmp_path, pkgs):
 
 
 @pytest.fixture(scope="session")
-def greeting(tmp_path_factory, conda_channel, pkgs) -> PackedEnvironment:  # noqa: F811
+def greeting(tmp_path_factory, conda_channel, pkgs) -> PackedEnvironment:
     """An environment of Python, a noarch package and one of this platform, packed once in a session."""
     source = CondaPackages("greeting", ("greet", "words=1.1"), (conda_channel,))
     return build(source, cache_dir=tmp_path_factory.mktemp("greeting"), packages_dir=pkgs, progress=Record())
