@@ -175,13 +175,18 @@ def small_packages() -> list[Package]:
         data("report", "2.0", ("figures >=2.0",), b"report"),
         data("clash", "1.0", ("figures <2",), b"clash"),
         Package("loose", "2.0", (), {f"{LIB}/site-packages/loose/__init__.py": Member(b"VERSION = '2.0'\n")}),
-        data("bulk", "1.0", (), b"".join(hashlib.sha256(bytes([n, m])).digest() for n in range(64) for m in range(256))),
+        data("bulk", "1.0", (), _noise()),
     ]
 
 
 def data(name: str, version: str, depends: tuple[str, ...], content: bytes) -> Package:
     """A noarch package of one file, which needs no Python."""
     return Package(name, version, depends, {f"share/{name}.txt": Member(content)}, noarch="generic")
+
+
+def _noise() -> bytes:
+    """Half a megabyte that no compressor makes smaller, the same every time."""
+    return b"".join(hashlib.sha256(bytes([n, m])).digest() for n in range(64) for m in range(256))
 
 
 def words(version: str) -> Package:

@@ -68,7 +68,7 @@ class ArchiveFile:
             path: the file to write; replaced.
             format: one of ``FORMATS``.
             prefix: of the environment, so that links and mentions of it are recognized.
-            stage: told of every file.
+            stage: told of every file's bytes.
         """
         self.keeps_prefix: list[str] = []
         self.outward: list[tuple[str, str]] = []
@@ -112,7 +112,7 @@ class ArchiveFile:
             # Sockets and pipes belong to somebody who runs; there is nothing to ship.
         except OSError as error:
             raise self._unreadable(source, error) from error
-        self._stage.advance(1)
+        self._stage.advance(status.st_size)
 
     def add_bytes(self, source: str, data: bytes, target: str) -> None:
         """Add a file of other content than it has; its mode is the source's."""
@@ -127,7 +127,7 @@ class ArchiveFile:
         if self._needle in data and not _is_record(target):
             self.keeps_prefix.append(target)
         self._write(target, len(data), mode, io.BytesIO(data))
-        self._stage.advance(1)
+        self._stage.advance(len(data))
 
     def close(self) -> None:
         """Write the end of it, and be sure that it is on disk.

@@ -120,10 +120,10 @@ def _made(
     else:
         assert isinstance(source, CondaPrefix | VenvPrefix)
         prefix, kind = Path(source.prefix), source.kind
-    files, size = _extent(prefix)
+    size = sum((prefix / name).lstat().st_size for name in files_below(prefix))
     require_room(work, size, f"packing {source.name}")
     path = work / f"{source.name}.{format}"
-    with progress.stage("pack", files, unit="files") as stage:
+    with progress.stage("pack", size) as stage:
         archive = ArchiveFile(path, format, prefix, stage)
         try:
             said += _packed(prefix, archive, ignore_editable, ignore_missing)
@@ -154,15 +154,6 @@ def _packed(prefix: Path, archive: ArchiveFile, ignore_editable: bool, ignore_mi
     from knit_provider.environments.venv_packing import pack_venv
 
     return pack_venv(prefix, archive, ignore_editable=ignore_editable)
-
-
-def _extent(prefix: Path) -> tuple[int, int]:
-    """How many files it has, and their bytes."""
-    count = size = 0
-    for name in files_below(prefix):
-        count += 1
-        size += (prefix / name).lstat().st_size
-    return count, size
 
 
 def contents(prefix: Path) -> tuple[tuple[str, ...], str]:

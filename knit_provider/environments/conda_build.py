@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -50,6 +51,7 @@ def make_conda_prefix(source: CondaPackages | CondaLock, prefix: Path, store: St
         records = _solve(rattler, source, platform, store, progress)
     size = sum(record.size or 0 for record in records)
     require_room(store.root, _UNPACKED * size, f"an environment of {len(records)} packages")
+    _check_local(records)
     _link(rattler, records, prefix, store, progress)
     (prefix / "conda-meta" / "history").write_bytes(b"")
     if isinstance(source, CondaPackages) and source.pip:
@@ -102,6 +104,26 @@ def _solve(rattler: Any, source: CondaPackages, platform: str, store: Store, pro
         except Exception as error:  # its errors have no common base
             raise EnvironmentBuildError(_unreachable(source.channels, error)) from error
     return sorted(records, key=lambda record: str(record.name.normalized))
+
+
+def _check_local(records: Sequence[Any]) -> None:
+    """Compare packages in folders with their digests, as the linker does only with what it downloads."""
+    for record in records:
+        parts = urlsplit(record.url)
+        kind = "sha256" if record.sha256 else "md5"
+        wanted = getattr(record, kind)
+        if parts.scheme != "file" or not wanted:
+            continue
+        path = Path(unquote(parts.path))
+        try:
+            digest = hashlib.new(kind, path.read_bytes(), usedforsecurity=False).digest()
+        except OSError as error:
+            raise EnvironmentBuildError(f"the package {path} cannot be fetched: {error.strerror or error}") from error
+        if digest != bytes(wanted):
+            raise EnvironmentBuildError(
+                f"the package {path} is not the one that was indexed or locked: its {kind} is {digest.hex()}, not "
+                f"{bytes(wanted).hex()}. Copy it anew, or index the channel again"
+            )
 
 
 def _link(rattler: Any, records: Sequence[Any], prefix: Path, store: Store, progress: Progress) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -119,7 +120,7 @@ class Store:
         return folder / f"{sha256(os.fsencode(archive)).hexdigest()[:32]}{SUFFIX}"
 
     def _under_name(self, other: PackedEnvironment, archive: Path, name: str) -> PackedEnvironment:
-        temporary = archive.with_name(f".{archive.name}.{os.getpid()}")
+        temporary = archive.with_name(f".{archive.name}.{os.getpid()}-{threading.get_ident()}")
         temporary.unlink(missing_ok=True)
         try:
             os.link(other.path, temporary)

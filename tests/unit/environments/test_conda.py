@@ -170,10 +170,20 @@ def test_a_private_channel_opens_with_its_password_which_stays_out_of_the_archiv
     assert recorded["url"].startswith(f"http://{private_channel}/noarch/figures")
     for path in home.rglob("*"):
         assert path.is_dir() or b"s3cret" not in path.read_bytes(), path
+    wrong = CondaPackages("refused", ("figures=1.0",), (f"http://ann:wr0ng@{private_channel}",))
     with pytest.raises(EnvironmentBuildError) as failure:
-        make(CondaPackages("refused", ("figures=1.0",), (f"http://ann:wr0ng@{private_channel}",)), cache_dir=tmp_path / "c")
+        make(wrong, cache_dir=tmp_path / "c")
     assert "wr0ng" not in str(failure.value)
     assert private_channel in str(failure.value)
+
+
+def test_a_damaged_package_is_named(conda_channel, make, tmp_path) -> None:
+    folder = tmp_path / "channel"
+    shutil.copytree(conda_channel.removeprefix("file://"), folder)
+    package = folder / "noarch" / "figures-2.0-h_0.tar.bz2"
+    package.write_bytes(package.read_bytes()[:-20])
+    with pytest.raises(EnvironmentBuildError, match=r"figures-2\.0-h_0\.tar\.bz2 is not the one"):
+        make(CondaPackages("damaged", ("figures",), (folder.as_uri(),)))
 
 
 def test_an_environment_file(conda_channel, make, tmp_path) -> None:
@@ -211,7 +221,9 @@ def test_an_explicit_lock_is_linked_as_it_is(conda_channel, make, tmp_path, reco
     env = make(str(lock), progress=record)
     assert (env.name, env.packages) == ("figures", ("figures=1.0",))
     assert "solve" not in record.stages
+    with pytest.raises(EnvironmentBuildError, match=rf"{name} is not the one.*{'0' * 32}"):
+        make(CondaLock("bad", (f"{conda_channel}/noarch/{name}#{'0' * 32}",)))
     with pytest.raises(EnvironmentBuildError, match="fetched"):
-        make(CondaLock("bad", (f"{conda_channel}/noarch/missing-1.0-h_0.tar.bz2",)))
+        make(CondaLock("gone", (f"{conda_channel}/noarch/missing-1.0-h_0.tar.bz2",)))
     with pytest.raises(EnvironmentBuildError, match=r"osx-arm64.*this machine is"):
         make(CondaLock("other", ("https://host/osx-arm64/x-1-0.conda",)))

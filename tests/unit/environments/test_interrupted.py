@@ -98,9 +98,7 @@ def test_no_room_is_found_before_anything_is_linked(conda_channel, pkgs, tmp_pat
     monkeypatch.setattr("knit_provider.environments.store.free_bytes", lambda folder: 5)
     record = Record()
     with pytest.raises(EnvironmentBuildError, match=r"MB are free"):
-        build(
-            CondaPackages("job", ("bulk",), (conda_channel,)), cache_dir=tmp_path, packages_dir=pkgs, progress=record
-        )
+        build(CondaPackages("job", ("bulk",), (conda_channel,)), cache_dir=tmp_path, packages_dir=pkgs, progress=record)
     assert "link" not in record.stages
 
 
