@@ -20,7 +20,7 @@ from knit_provider.environments.sources import CondaLock, CondaPackages
 from knit_provider.environments.store import Store, require_room
 from knit_provider.yarn.errors import EnvironmentBuildError
 
-SOLVE_TIMEOUT = 900.0
+SOLVE_TIMEOUT = 600.0
 LINK_TIMEOUT = 3600.0
 _UNPACKED = 5
 """Bytes on disk for one byte of a compressed package: unpacked in the cache, linked, and packed again."""
@@ -251,4 +251,5 @@ def _unreachable(channels: Sequence[str], error: Exception) -> str:
 def _said(error: Exception) -> str:
     """An error's words, without passwords in its URLs."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    text = re.sub(r"\s*\nCaused by: ", ": ", text)
     return re.sub(r"[a-z][a-z0-9+.-]*://[^\s'\")]+", lambda found: without_secrets(found.group()), text)
