@@ -1,3 +1,3 @@
-"""What all tests share: the fixture ``cluster``, a real Hadoop that is started when the first test asks for it."""
+"""What all tests share: ``cluster``, a real Hadoop, and ``conda_channel``; each is made when first asked for."""
 
-pytest_plugins = ["knit_provider.localcluster.pytest_plugin"]
+pytest_plugins = ["knit_provider.localcluster.pytest_plugin", "tests.channels"]

@@ -379,6 +379,47 @@ class Knit:
         """State of each live container, by id."""
         return {c["id"]: str(c.get("state", "")) for c in self.get_containers(app_id)}
 
+    # -- environments -------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def create_env(
+        env_name: str | None = None,
+        packages: Sequence[str] | None = None,
+        remove: bool = False,
+        channels: Sequence[str] | None = None,
+        conda_pars: Mapping[str, Any] | None = None,
+        conda_root: str | None = None,
+        **options: Any,
+    ) -> str:
+        """Build a Python environment and pack it, for ``env=``; works on the class and on objects.
+
+        The same request is built once; then its archive comes out of the local cache.
+
+        Args:
+            env_name: its name: ASCII letters, digits, ``.``, ``_`` and ``-``; may be left out with ``file``.
+            packages: conda specs, such as ``["python=3.11", "pandas"]``; default just ``python``.
+            remove: solve and pack anew, whatever was made of this request before (default False).
+            channels: conda channels: names, URLs, folders; default what ``.condarc`` says, else ``conda-forge``.
+            conda_pars: further parameters of :class:`CondaCreator`, by name.
+            conda_root: a conda installation, whose ``.condarc`` and environments count too; none is needed.
+            **options: ``file`` builds from something else than packages: an ``environment.yml``, an explicit lock
+                file, ``requirements.txt``, ``pyproject.toml``, ``uv.lock``, a packed archive, ``conda://PREFIX_OR_NAME``,
+                ``venv://PREFIX`` or ``running``. ``format`` is ``tar.gz`` (default), ``tar`` or ``zip``. ``python``
+                is the version for requirements. ``pinned`` are specs that hold for whatever gets installed;
+                ``channel_alias`` is the server of plain channel names. ``ignore_editable`` and ``ignore_missing`` go
+                on where an existing environment is not whole. ``refresh`` is ``remove``; ``cache_dir`` the cache's
+                folder; ``progress`` is told of every stage.
+
+        Returns:
+            The local archive's path; ``start(env=...)`` uploads it if HDFS lacks it.
+
+        Raises:
+            EnvironmentBuildError: it cannot be built; the message has the reason.
+        """
+        from knit_provider.environments.create import create
+
+        return create(env_name, packages, remove, channels, conda_pars, conda_root, **options).path
+
     # -- files --------------------------------------------------------------------------------------------------
 
     def check_needs_upload(self, path: str) -> bool:
