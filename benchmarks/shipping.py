@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from benchmarks import machine
 from knit_provider import Knit
@@ -62,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sizes = options.sizes or [100, 1000]
     with tempfile.TemporaryDirectory(prefix="knit-bench-") as scratch:
         folder = Path(scratch)
-        with LocalCluster(options.cluster or folder / "cluster", **({} if options.cluster else {"nodes": 2})) as cluster:
+        with LocalCluster(
+            options.cluster or folder / "cluster", **({} if options.cluster else {"nodes": 2})
+        ) as cluster:
             bench = _Bench(cluster, folder, options.rounds)
             results = {f"{size} MB": bench.size(size) for size in sizes}
             about = {
@@ -164,9 +167,10 @@ def _timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def _markdown(about: dict[str, object], results: dict[str, dict[str, list[float]]]) -> str:
-    lines = [f"# Shipping environments, {about['date']}", "", f"Hadoop {about['hadoop']}, medians of {about['rounds']} rounds, in seconds.", ""]
-    lines += [f"- {key}: {value}" for key, value in dict(about["machine"]).items()]  # type: ignore[call-overload]
+def _markdown(about: dict[str, Any], results: dict[str, dict[str, list[float]]]) -> str:
+    measured = f"Hadoop {about['hadoop']}, medians of {about['rounds']} rounds, in seconds."
+    lines = [f"# Shipping environments, {about['date']}", "", measured, ""]
+    lines += [f"- {key}: {value}" for key, value in about["machine"].items()]
     for size, figures in results.items():
         lines += ["", f"## {size} unpacked", "", "| | median | values |", "|---|---|---|"]
         lines += [f"| {what} | {median(v):.2f} | {', '.join(f'{x:.2f}' for x in v)} |" for what, v in figures.items()]

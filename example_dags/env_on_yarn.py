@@ -1,7 +1,7 @@
 """Builds a Python environment once, and runs a command in it in several containers on YARN.
 
-The first run builds and uploads; the next ones find it in HDFS, and the first task takes a moment. ``source`` is anything
-that ``KnitEnvOperator`` takes: an ``environment.yml`` (as the one beside this file, with pandas), a
+The first run builds and uploads; the next ones find it in HDFS, and the first task takes a moment. ``source`` is
+anything that ``KnitEnvOperator`` takes: an ``environment.yml`` (as the one beside this file, with pandas), a
 ``requirements.txt``, ``venv:///opt/venv``, a ready archive.
 """
 

@@ -106,7 +106,7 @@ def list_(knit: Knit, as_json: bool) -> None:
 
 @env.command()
 @click.option(
-    "--older-than", type=click.FloatRange(0), metavar="DAYS", help="Unused for longer [default: 30, or no limit with --keep]."
+    "--older-than", type=click.FloatRange(0), metavar="DAYS", help="Unused for longer [30; none with --keep]."
 )
 @click.option("--keep", metavar="SIZE", help="Keep at most so much, such as 20GiB; the longest unused go first.")
 @click.option("--public", is_flag=True, help="Public ones too, which other users' applications may use.")

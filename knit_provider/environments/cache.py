@@ -139,9 +139,10 @@ def publish(
     open_base(files, paths, connection.user)
     if replication is None:
         replication = connection.conf.short("replication_factor")
-    with _upload_stage(progress, env.size) as moved, Transfer(
-        files, paths, upload_always=upload_always, replication=replication, moved=moved
-    ) as transfer:
+    with (
+        _upload_stage(progress, env.size) as moved,
+        Transfer(files, paths, upload_always=upload_always, replication=replication, moved=moved) as transfer,
+    ):
         archive, digest, uploaded = transfer.environment(env.path, env.name)
     if public:
         _open_to_all(files, archive, connection.user)
@@ -201,7 +202,7 @@ def prune(
         aged = older_than is not None and folder.idle(now()) > older_than
         if not (aged or (keep_bytes is not None and total > keep_bytes)) or (env.public and not public):
             kept.append(env)
-        elif env.digest in used or time.monotonic() - began > GRACE / 3 or not _remove(files, cache, env.digest, GRACE, now):
+        elif env.digest in used or time.monotonic() - began > GRACE / 3 or not _remove(cache, files, env.digest, now):
             in_use.append(env)
         else:
             removed.append(env)
@@ -210,7 +211,7 @@ def prune(
     return PrunedEnvironments(tuple(removed), tuple(in_use), tuple(kept))
 
 
-def _remove(files: Files, cache: EnvironmentCache, digest: str, age: float, now: Callable[[], float]) -> bool:
+def _remove(cache: EnvironmentCache, files: Files, digest: str, now: Callable[[], float], age: float = GRACE) -> bool:
     """Remove one environment unless somebody has marked it in the meantime."""
     began = time.monotonic()
     if not cache.condemn(digest):
@@ -230,7 +231,7 @@ def _remove_unfinished(files: Files, paths: Paths, cache: EnvironmentCache, now:
     for digest in _digests(files, paths):
         found = cache.look(digest)
         if found is not None and found.archive is None and found.idle(now()) > _UNFINISHED_AGE:
-            _remove(files, cache, digest, _UNFINISHED_AGE, now)
+            _remove(cache, files, digest, now, _UNFINISHED_AGE)
 
 
 def _digests(files: Files, paths: Paths) -> list[str]:

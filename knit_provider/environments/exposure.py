@@ -45,9 +45,7 @@ _PATHS: tuple[tuple[str, str], ...] = (
     (".mamba/auth/*", "tokens of channels"),
 )
 # A header alone is in every library that reads keys; a key has its first line of base64 right behind.
-_KEY = re.compile(
-    rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----\s+(?:[A-Za-z-]+: [^\n]*\n)*\s*[A-Za-z0-9+/=]{40}"
-)
+_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----\s+(?:[A-Za-z-]+: [^\n]*\n)*\s*[A-Za-z0-9+/=]{40}")
 _CLOUD_KEY = re.compile(rb"\bAKIA[0-9A-Z]{16}\b")
 _IN_URL = re.compile(rb"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'<>{}$]+:[^\s/@\"'<>{}$]+@[A-Za-z0-9\[]")
 _CHANNEL_TOKEN = re.compile(rb"://[^\s\"']+/t/[A-Za-z0-9-]{8,}/")

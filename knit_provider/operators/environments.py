@@ -19,8 +19,8 @@ _PERMANENT = (ConfigurationError, AuthenticationFailed, PermissionDenied)
 class KnitEnvOperator(BaseOperator):
     """Builds a Python environment, puts it into HDFS and returns its URI, for the ``env`` of other tasks.
 
-    What is built, or in HDFS, already is neither built nor uploaded again: then the task takes a moment. Its progress is
-    in the task's log.
+    What is built, or in HDFS, already is neither built nor uploaded again: then the task takes a moment. Its progress
+    is in the task's log.
 
     The task's outlet is an asset with the archive's URI. That is known only when the task has run, so it comes by an
     asset alias, which DAGs may be scheduled on; its name is ``alias``.
@@ -88,7 +88,7 @@ class KnitEnvOperator(BaseOperator):
         self.upload_always = upload_always
         self.alias = alias
         self.yarn_conn_id = yarn_conn_id
-        self.outlets = [*self.outlets, AssetAlias(self._alias())]
+        self.add_outlets([AssetAlias(self._alias())])
 
     def execute(self, context: Mapping[str, Any]) -> str:
         """Build and upload what is not there.

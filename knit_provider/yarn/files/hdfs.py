@@ -106,6 +106,9 @@ class Hdfs(ABC):
                 if existing is None:
                     raise
                 return self._same(existing, content, sha256)
+            except DataNodeUnreachable:
+                content.rewind()  # another way in sends it all once more
+                raise
             finally:
                 if not published:
                     with contextlib.suppress(KnitError):

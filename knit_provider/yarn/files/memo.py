@@ -1,4 +1,4 @@
-"""What earlier processes found out about large local files, so that nobody reads a gigabyte again to know its digest."""
+"""What earlier processes found out about large files, so that nobody reads a gigabyte again to know its digest."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Facts:
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """The user's folder for what can be made again: ``$XDG_CACHE_HOME/knit-provider``, by default below ``~/.cache``."""
+    """The user's folder of things that can be made again: ``$XDG_CACHE_HOME/knit-provider``, or below ``~/.cache``."""
     base = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME") or Path.home()) / ".cache")
     return Path(base) / "knit-provider"
 

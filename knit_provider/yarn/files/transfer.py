@@ -6,6 +6,7 @@ content once and to a place named after its digest, which no later upload change
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import tempfile
@@ -18,7 +19,7 @@ from types import TracebackType
 from typing import TypeVar, cast
 
 from knit_provider.yarn.bridge.base import LocalResource
-from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.errors import ConfigurationError, PermissionDenied
 from knit_provider.yarn.files import archives
 from knit_provider.yarn.files.env_cache import EnvironmentCache, check_size, is_public
 from knit_provider.yarn.files.local import Digests, inspect
@@ -143,8 +144,9 @@ class Transfer:
             name: what it is called in HDFS; default as its file.
 
         Returns:
-            The archive in HDFS, the digest it goes by there, and whether it had to be uploaded. The digest is another one than the local archive's if that
-            is a ``.zip`` with symbolic links, which YARN would not keep: it becomes a ``.tar.gz``.
+            The archive in HDFS, the digest it goes by there, and whether it had to be uploaded. The digest is another
+            one than the local archive's if that is a ``.zip`` with symbolic links, which YARN would not keep: it
+            becomes a ``.tar.gz``.
         """
         self._name = name
         plan = self._inspected(Wanted(source, "ARCHIVE", "PRIVATE", is_environment=True, where=source), name=name)
@@ -197,7 +199,10 @@ class Transfer:
         kind = remote_kind(want)
         uri, size, timestamp = want.source, want.size, want.timestamp
         cached = EnvironmentCache.of_uri(self._files, want.source) if want.is_environment else None
-        found = cached[0].use(cached[1]) if cached else None
+        found = None
+        if cached is not None:
+            with contextlib.suppress(PermissionDenied):  # somebody else's, which is public
+                found = cached[0].use(cached[1])
         if not (size and timestamp) or re.match(r"[^:]+:///", uri):
             archive = found.archive if found else None
             status = archive if archive and archive.path == want.source else self._files.status(want.source)
@@ -209,7 +214,7 @@ class Transfer:
                 )
             uri = qualified(want.source, status.path)
             size, timestamp = size or status.length, timestamp or status.modified_ms
-            if found and is_public(self._files, status):
+            if cached is not None and is_public(self._files, status):
                 want = replace(want, visibility="PUBLIC")
         return LocalResource(uri_of(uri), size, timestamp, kind, cast(Visibility, want.visibility))
 

@@ -28,8 +28,8 @@ def ended(connection: Connection, app_id: str) -> bool | None:
 def sweep_in_background(connection: Connection) -> None:
     """Remove what earlier applications of the user left in staging, without anybody waiting for it.
 
-    At most 50 are looked at, and only this cluster's; another cluster on the same filesystem has its own folder. Uploads
-    of environments that were broken off more than a day ago go too, since they are large.
+    At most 50 are looked at, and only this cluster's; another cluster on the same filesystem has its own folder.
+    Uploads of environments that were broken off more than a day ago go too, since they are large.
     """
 
     def run() -> None:

@@ -168,6 +168,7 @@ def test_a_user_who_meets_a_remover_waits_for_what_becomes_of_it(connection, arc
     used_at(env, NOW - 99 * DAY)
     remover, user = (EnvironmentCache(files, connection.paths.envs, now) for _ in range(2))
     assert remover.condemn(env.digest)
+    files.aged(f"{connection.paths.envs}/.condemned/{env.digest}", int(NOW * 1000))
     assert not EnvironmentCache(files, connection.paths.envs, now).condemn(env.digest), "one at a time"
     found = []
     waiting = threading.Thread(target=lambda: found.append(user.use(env.digest)))

@@ -38,7 +38,7 @@ def test_a_later_process_does_not_read_the_file_again_until_it_changes(tmp_path,
     assert len(reads) == 1
     for change in (lambda: path.write_bytes(b"y" * 1000), lambda: path.write_bytes(b"y" * 999)):
         change()
-        os.utime(path, (1_000_000 + len(reads), 1_000_000))
+        os.utime(path, (1_000_000, 1_000_000 + len(reads)))
         assert Digests(Memo(folder)).of(path) != first
     path.write_bytes(b"x" * 1000)
     os.utime(path, (1_000_000, 1_000_000))
