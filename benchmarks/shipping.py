@@ -115,7 +115,8 @@ class _Bench:
     def _round(self, prefix: Path):  # type: ignore[no-untyped-def]
         for kind in _FORMATS:
             archive = self._folder / f"packed.{kind}"
-            yield f"pack .{kind}", _timed(lambda kind=kind, archive=archive: pack(prefix, archive, kind))
+            yield f"venv-pack .{kind}", _timed(lambda kind=kind, archive=archive: pack(prefix, archive, kind))
+            yield f"knit pack .{kind}", _timed(lambda kind=kind: self._build(prefix, kind))
             # So that its digest may be remembered: a file just written could still change within its time stamp.
             os.utime(archive, (time.time() - 60, time.time() - 60))
             home = f"{self._home}/bench-{os.getpid()}"
@@ -126,6 +127,13 @@ class _Bench:
             yield f"hadoop fs -put .{kind}", self._hadoop("-put", "-f", str(archive), f"{self._home}/bench-put.{kind}")
             self._hadoop("-rm", "-r", "-skipTrash", home, f"{self._home}/bench-put.{kind}")
             archive.unlink()
+
+    def _build(self, prefix: Path, kind: str) -> None:
+        from knit_provider.environments.build import build
+
+        packed = build(f"venv://{prefix}", format=kind, refresh=True, cache_dir=self._folder / "builds")
+        _say(f"{Path(packed.path).name} has {packed.size / 1e6:.1f} MB")
+        shutil.rmtree(self._folder / "builds")
 
     def _call(self, call: str, home: str, archive: Path) -> float:
         command = [sys.executable, "-c", _START.format(call=call), str(self._cluster.conf_dir), home, str(archive)]

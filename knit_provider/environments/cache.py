@@ -26,6 +26,7 @@ from knit_provider.yarn.files.env_cache import (
     REMOVAL_SECONDS,
     CachedEnvironment,
     EnvironmentCache,
+    open_to_readers,
     parents_of,
     split_root,
 )
@@ -155,7 +156,7 @@ def publish(
         _moment(archive.modified_ms),
         _moment(used_ms),
         archive.path,
-        public=public or bool(int(archive.permission, 8) & 0o004),
+        public=public or open_to_readers(archive),
         uploaded=uploaded,
         packages=env.packages,
     )
@@ -258,7 +259,7 @@ def _all(files: Files, paths: Paths) -> list[tuple[PublishedEnvironment, CachedE
             _moment(archive.modified_ms),
             _moment(found.used_ms),
             archive.path,
-            public=bool(int(archive.permission, 8) & 0o004),
+            public=open_to_readers(archive),
             packages=tuple(described.get("packages") or ()),
         )
         return env, found

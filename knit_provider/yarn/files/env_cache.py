@@ -234,12 +234,17 @@ class _Describing:
             self._thread.join()
 
 
+def open_to_readers(archive: FileStatus) -> bool:
+    """Whether somebody made an archive readable for all. Object stores, which have no modes, show all as writable."""
+    return int(archive.permission, 8) & 0o006 == 0o004
+
+
 def is_public(files: Files, archive: FileStatus) -> bool:
     """Whether everybody can read an archive, so that all users of a node may share what is unpacked from it.
 
     YARN wants the file readable and every folder above it enterable for all.
     """
-    if not int(archive.permission, 8) & 0o004:
+    if not open_to_readers(archive):
         return False
     root, path = split_root(archive.path)
     for parent in parents_of(path):

@@ -216,6 +216,14 @@ def test_a_public_one_is_open_up_to_the_root_and_shared_by_all_users_of_a_node(c
     assert prune(connection, 0, public=True, now=now).removed
 
 
+def test_on_an_object_store_nothing_is_taken_for_public(connection, archive, object_store):
+    connection.files, connection.paths = object_store, Paths.of(object_store, "rm")
+    made = put(connection, archive("dev"))
+    assert not made.public
+    assert not is_public(object_store, object_store.status(made.uri))
+    assert names(prune(connection, 0, now=now).removed) == ["dev"]
+
+
 KEY = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEowIBAAKCAQEA" * 4 + "\n"
 
 

@@ -255,7 +255,8 @@ def test_an_environment_has_a_cache_of_its_own_where_it_is_found_by_its_content(
     assert ship(files, paths, spec_of(env="other.zip")).services["w"]["knit-env"] == first
     assert puts(files) == []
     assert needs_upload("other.zip", files, paths) is False
-    again = ship(files, paths, spec_of(env="other.zip"), upload_always=True).services["w"]["knit-env"]
+    (folder / "other.zip").rename(folder / "arc.zip")
+    again = ship(files, paths, spec_of(env="arc.zip"), upload_always=True).services["w"]["knit-env"]
     assert again.uri != first.uri
     assert files.status(first.uri).modified_ms == first.timestamp
 
