@@ -21,7 +21,12 @@ def get_provider_info() -> dict[str, object]:
             }
         ],
         "hooks": [{"integration-name": "Hadoop YARN", "python-modules": ["knit_provider.hooks.knit"]}],
-        "operators": [{"integration-name": "Hadoop YARN", "python-modules": ["knit_provider.operators.knit"]}],
+        "operators": [
+            {
+                "integration-name": "Hadoop YARN",
+                "python-modules": ["knit_provider.operators.knit", "knit_provider.operators.environments"],
+            }
+        ],
         "connection-types": [
             {
                 "connection-type": "yarn",

@@ -18,6 +18,7 @@ from knit_provider.yarn.errors import KnitError
 _COMMANDS = {
     "cluster": "knit_provider.cli.cluster:cluster",
     "doctor": "knit_provider.cli.doctor:doctor",
+    "env": "knit_provider.cli.env:env",
     "kill": "knit_provider.cli.applications:kill",
     "list": "knit_provider.cli.applications:list_",
     "logs": "knit_provider.cli.applications:logs",

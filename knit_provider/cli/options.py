@@ -26,6 +26,7 @@ _OPTIONS = (
     click.option(
         "--bridge", type=click.Choice(["auto", "rest", "jvm"]), default="auto", show_default=True, help="What submits."
     ),
+    click.option("--hdfs-home", metavar="DIR", help="Writable directory in HDFS [default: the user's home]."),
     click.option("-D", "pars", metavar="KEY=VALUE", multiple=True, help="A Hadoop property; may be repeated."),
 )
 
@@ -40,6 +41,7 @@ def with_knit(command: F) -> F:
             hadoop_conf_dir=kwargs.pop("hadoop_conf_dir"),
             rm_addresses=list(kwargs.pop("rm_addresses")) or None,
             user=kwargs.pop("user"),
+            hdfs_home=kwargs.pop("hdfs_home"),
             bridge=kwargs.pop("bridge"),
         )
         try:

@@ -14,6 +14,7 @@ from airflow.sdk import BaseOperator
 
 from knit_provider.hooks.knit import KnitHook
 from knit_provider.operators.arguments import application_spec, seconds, whole
+from knit_provider.operators.environments import KnitEnvOperator as KnitEnvOperator
 from knit_provider.operators.identity import Action, ApplicationStore, decide, task_tag
 from knit_provider.yarn.errors import (
     ApplicationFailed,

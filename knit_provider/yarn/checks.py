@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from knit_provider.yarn.errors import CheckFailed, ClusterUnavailable, ConfigurationError, KnitError, PermissionDenied
@@ -55,7 +55,8 @@ class Requirements:
         app_type: its application type.
         tags: all its tags.
         user: who submits it.
-        upload_bytes: size of what has to be uploaded.
+        upload_bytes: size of what has to be uploaded, at most.
+        to_upload: tells it exactly, which takes a while; asked where there is not room for all.
         replication: copies that HDFS keeps of it.
     """
 
@@ -67,6 +68,7 @@ class Requirements:
     tags: tuple[str, ...] = ()
     user: str = ""
     upload_bytes: int = 0
+    to_upload: Callable[[], int] | None = None
     replication: int = 3
 
     @property
@@ -286,6 +288,9 @@ def _check_room(requirements: Requirements, files: Files, path: str) -> list[str
         log.debug("room at %s: %s", path, e)
         return []
     left = _quota_left(space)
+    if requirements.to_upload is not None and any(room is not None and need > room for room in (left, space.remaining)):
+        requirements = replace(requirements, upload_bytes=requirements.to_upload(), to_upload=None)
+        need = requirements.upload_bytes * requirements.replication
     if left is not None and need > left:
         raise CheckFailed(
             f"{requirements.upload_bytes} bytes have to be uploaded, {need} with {requirements.replication} copies, "

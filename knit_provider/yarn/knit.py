@@ -144,8 +144,9 @@ class Knit:
             num_containers: how many containers run it (default 1).
             virtual_cores: of each container (default 1).
             memory: of each container: MiB, or with a suffix such as ``"2 GiB"`` (default 128).
-            env: a packed Python environment: a local archive or its ``hdfs://`` URI, or ``python:///path`` of an
-                interpreter that is on every node. Sets ``$PYTHON_BIN`` and ``$CONDA_PREFIX`` in the containers.
+            env: a Python environment: what :meth:`create_env` returned, a packed archive (local, or its ``hdfs://``
+                URI), ``conda://PREFIX_OR_NAME`` or ``venv://PREFIX``, which are packed first, or ``python:///path`` of
+                an interpreter that is on every node. Sets ``$PYTHON_BIN`` and ``$CONDA_PREFIX`` in the containers.
             files: local paths or URIs to put into each container's working directory: a list, or a mapping of name
                 there to source. Archives (``.zip``, ``.tar``, ``.tar.gz``, ``.tgz``) are unpacked into a directory of
                 the archive's name.
@@ -421,6 +422,17 @@ class Knit:
         return create(env_name, packages, remove, channels, conda_pars, conda_root, **options).path
 
     # -- files --------------------------------------------------------------------------------------------------
+
+    def list_envs(self) -> list[dict[str, Any]]:
+        """The user's packed environments in HDFS, the last used first.
+
+        Returns:
+            One dict for each: ``name``, ``digest`` (SHA-256 of the archive), ``size`` (bytes), ``created`` and
+            ``last_used`` (datetimes, UTC; the latter to the hour) and ``uri``, which ``env=`` takes.
+        """
+        from knit_provider.environments.cache import list_published
+
+        return [env.to_dict() for env in list_published(self._connection)]
 
     def check_needs_upload(self, path: str) -> bool:
         """Whether HDFS lacks the content of a local file (compared by digest, not by name or time)."""

@@ -15,6 +15,7 @@ import pytest
 from devtools.airflow_server import AirflowServer
 from knit_provider import Knit
 from tests.airflow.conftest import ALIVE, USER, until
+from tests.hadoop.packed import pack
 
 Trigger = Callable[..., str]
 Applications = Callable[..., list[dict[str, Any]]]
@@ -62,6 +63,27 @@ def test_word_count(airflow: AirflowServer, knit: Knit, run_of: Trigger, tmp_pat
     assert (report["name"], report["user"], report["applicationType"]) == ("word_count.count", USER, "knit")
     assert any(tag.startswith("airflow-task-") for tag in report["applicationTags"].split(","))
     knit.connection.files.delete(base, recursive=True)
+
+
+def test_an_environment_is_built_once_and_a_job_runs_in_it(
+    airflow: AirflowServer, knit: Knit, run_of: Trigger, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o755)
+    source = pack(tmp_path, "airflow-env", says="in the task's environment")
+    uris = []
+    for how in ("uploaded", "was in HDFS already"):
+        run_id = run_of("env_on_yarn", source=str(source), module="told", containers=2)
+        state = airflow.api.wait_for_run("env_on_yarn", run_id)
+        log = airflow.api.log("env_on_yarn", run_id, "env")
+        assert state == "success", log + airflow.api.log("env_on_yarn", run_id, "show")
+        assert how in log
+        uris.append(airflow.api.xcom("env_on_yarn", run_id, "env"))
+        shown = airflow.api.log("env_on_yarn", run_id, "show")
+        assert all(f"container {index}: Python" in shown for index in (0, 1))
+        assert "site-packages/told.py" in shown
+    assert uris[0] == uris[1] == next(env["uri"] for env in knit.list_envs() if env["name"] == "airflow-env")
+    assert uris[0] in airflow.run("assets", "list", "--output", "json")
+    knit.connection.files.delete(uris[0].rpartition("/")[0], recursive=True)
 
 
 def test_a_failing_command_fails_the_task_with_its_last_words(airflow: AirflowServer, run_of: Trigger) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-import requests
 
 from knit_provider.localcluster import LocalCluster
 from knit_provider.yarn.checks import ContainerNeed, Requirements, run_checks
@@ -33,33 +30,6 @@ MODEST = Requirements(
 @pytest.fixture(scope="module")
 def api(cluster: LocalCluster) -> YARNAPI:
     return api_of(cluster)
-
-
-@pytest.fixture
-def home_with_quota(cluster: LocalCluster) -> Iterator[Callable[..., str]]:
-    """Makes a user with a home directory and a quota on it, as the filesystem's superuser; gives the user's name."""
-    made: list[str] = []
-
-    def superuser(method: str, path: str, op: str, **params: object) -> None:
-        answer = requests.request(
-            method,
-            f"http://{cluster.namenode_web}/webhdfs/v1{path}",
-            params={"op": op, "user.name": getpass.getuser(), **params},
-            timeout=30,
-        )
-        answer.raise_for_status()
-
-    def make(**quota: int) -> str:
-        user = f"q{uuid.uuid4().hex[:8]}"
-        made.append(user)
-        superuser("PUT", f"/user/{user}", "MKDIRS", permission="700")
-        superuser("PUT", f"/user/{user}", "SETOWNER", owner=user)
-        superuser("PUT", f"/user/{user}", "SETQUOTA", **quota)
-        return user
-
-    yield make
-    for user in made:
-        superuser("DELETE", f"/user/{user}", "DELETE", recursive="true")
 
 
 @pytest.fixture

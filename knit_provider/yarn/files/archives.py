@@ -37,6 +37,16 @@ def kind_by_name(name: str) -> str | None:
     return next((ending for ending in (_ZIP, _TAR) if lower.endswith(ending)), None)
 
 
+def stem(name: str) -> str:
+    """A file's name without the ending of an archive.
+
+    >>> stem("dev.tar.gz"), stem("data.csv")
+    ('dev', 'data.csv')
+    """
+    endings = (".tar.gz", ".tgz", _ZIP, _TAR)
+    return name[: -len(next((end for end in endings if name.lower().endswith(end)), "")) or None]
+
+
 def kind_by_content(path: Path) -> str:
     """The ending that an archive's content deserves, whatever its name says.
 

@@ -13,7 +13,7 @@ from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, Kn
 from knit_provider.yarn.files.hdfs import Hdfs
 from knit_provider.yarn.files.namenodes import DataNodeUnreachable, NameNodes
 from knit_provider.yarn.files.native import NameNodeSilent, NativeFiles, NotServed
-from knit_provider.yarn.files.port import Files, FileStatus, Space
+from knit_provider.yarn.files.port import Files, FileStatus, Moved, Space
 from knit_provider.yarn.files.webhdfs import WebHDFS
 from knit_provider.yarn.spec.environment import scheme_of
 
@@ -126,9 +126,14 @@ class ChosenFiles:
         remote: str,
         sha256: str | None = None,
         replication: int | None = None,
+        moved: Moved | None = None,
     ) -> FileStatus:
         """Upload one file, so that ``remote`` is complete or absent at every moment."""
-        return self._with(remote, lambda files: files.put(local, self._full(remote), sha256, replication))
+        return self._with(remote, lambda files: files.put(local, self._full(remote), sha256, replication, moved))
+
+    def set_mode(self, path: str, mode: str) -> None:
+        """Set the permissions of a file or folder."""
+        self._with(path, lambda files: files.set_mode(self._full(path), mode), repeatable=True)
 
     def delete(self, path: str, recursive: bool = False) -> bool:
         """Remove a path; False where there was nothing."""

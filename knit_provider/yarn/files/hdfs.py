@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from knit_provider.yarn.errors import ConfigurationError, KnitError
 from knit_provider.yarn.files.local import LocalContent
 from knit_provider.yarn.files.namenodes import DataNodeUnreachable
-from knit_provider.yarn.files.port import FileStatus, RemoteFileExists, RemoteFileNotFound
+from knit_provider.yarn.files.port import FileStatus, Moved, RemoteFileExists, RemoteFileNotFound
 
 _PARALLEL = 8
 _PAGE = 1000
@@ -80,10 +80,11 @@ class Hdfs(ABC):
         remote: str,
         sha256: str | None = None,
         replication: int | None = None,
+        moved: Moved | None = None,
     ) -> FileStatus:
         """Upload one file, so that ``remote`` is complete or absent at every moment."""
         target = self._path(remote)
-        with LocalContent.of_file(local) as content:
+        with LocalContent.of_file(local, moved) as content:
             existing = self.status(remote)
             if existing is not None:
                 return self._same(existing, content, sha256)
@@ -105,6 +106,9 @@ class Hdfs(ABC):
                 if existing is None:
                     raise
                 return self._same(existing, content, sha256)
+            except DataNodeUnreachable:
+                content.rewind()  # another way in sends it all once more
+                raise
             finally:
                 if not published:
                     with contextlib.suppress(KnitError):
@@ -117,7 +121,16 @@ class Hdfs(ABC):
         try:
             self._set_modified(name, int(time.time() * 1000))
         except RemoteFileNotFound:
-            self._create(name, LocalContent.of_bytes(b""))
+            try:
+                self._create(name, LocalContent.of_bytes(b""))
+            except KnitError:
+                # Somebody else makes it at this moment, and HDFS has several ways to say so.
+                if self.status(path) is None:
+                    raise
+
+    def set_mode(self, path: str, mode: str) -> None:
+        """Set the permissions of a file or folder."""
+        self._set_permission(self._path(path), mode)
 
     @abstractmethod
     def _set_modified(self, name: str, modified_ms: int) -> None:

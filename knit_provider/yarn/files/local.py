@@ -9,26 +9,16 @@ import stat
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import BinaryIO
 
 from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.files.memo import Facts, Identity, Memo
 
 _PIECE = 1024 * 1024
 
 # A file that was written this short a time ago may be written again without a new modification time.
 _RACY_NS = 2_000_000_000
-
-
-@dataclass(frozen=True)
-class Identity:
-    """By what a file's content is recognized without reading it: size, modification time, device and inode."""
-
-    size: int
-    modified_ns: int
-    device: int
-    inode: int
 
 
 def inspect(path: str | os.PathLike[str]) -> os.stat_result:
@@ -81,8 +71,16 @@ class LocalContent:
         name: what errors call it.
     """
 
-    def __init__(self, name: str, source: BinaryIO, size: int, look: Callable[[], Identity] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        source: BinaryIO,
+        size: int,
+        look: Callable[[], Identity] | None,
+        moved: Callable[[int], object] | None = None,
+    ) -> None:
         self.name = name
+        self._moved = moved
         self._source = source
         self._size = size
         self._look = look
@@ -96,8 +94,12 @@ class LocalContent:
         return cls("content", io.BytesIO(content), len(content), None)
 
     @classmethod
-    def of_file(cls, path: str | os.PathLike[str]) -> LocalContent:
+    def of_file(cls, path: str | os.PathLike[str], moved: Callable[[int], object] | None = None) -> LocalContent:
         """A local file.
+
+        Args:
+            path: of the file; links are followed.
+            moved: told of bytes as they are read.
 
         Raises:
             ConfigurationError: it cannot be read, or is no file.
@@ -116,7 +118,7 @@ class LocalContent:
             # By name, so that a file that was replaced shows as well as one that was written to.
             return identity_of(inspect(name))
 
-        return cls(name, source, size, look)
+        return cls(name, source, size, look, moved)
 
     def __len__(self) -> int:
         return self._size
@@ -129,10 +131,14 @@ class LocalContent:
             raise self._changed()
         self._left -= len(content)
         self._hash.update(content)
+        if self._moved is not None:
+            self._moved(len(content))
         return content
 
     def rewind(self) -> None:
         """Begin again."""
+        if self._moved is not None and self._left < self._size:
+            self._moved(self._left - self._size)
         self._source.seek(0)
         self._left = self._size
         self._hash = hashlib.sha256()
@@ -170,10 +176,15 @@ class LocalContent:
 
 
 class Digests:
-    """Digests of local files, remembered for as long as the files look the same. Safe for several threads."""
+    """Digests of local files, remembered for as long as the files look the same. Safe for several threads.
 
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[Identity, str]] = {}
+    Args:
+        memo: remembers those of large files beyond this process; None (the default): nothing does.
+    """
+
+    def __init__(self, memo: Memo | None = None) -> None:
+        self._known: dict[str, tuple[Identity, Facts]] = {}
+        self._memo = memo
         self._lock = threading.Lock()
 
     def of(self, path: str | os.PathLike[str]) -> tuple[str, int]:
@@ -185,20 +196,36 @@ class Digests:
         name = os.path.realpath(path)
         with LocalContent.of_file(name) as content:
             identity = identity_of(os.stat(name))
-            with self._lock:
-                known = self._known.get(name)
-            if known is not None and known[0] == identity:
-                return known[1], identity.size
+            known = self.facts(name)
+            if known is not None:
+                return known.digest, identity.size
             digest = content.digest()
             content.check_unchanged()
         if time.time_ns() - identity.modified_ns > _RACY_NS:
-            with self._lock:
-                self._known[name] = (identity, digest)
+            self._remember(name, identity, Facts(digest))
         return digest, identity.size
 
-    def learn(self, path: str | os.PathLike[str], digest: str) -> None:
-        """Take the digest of a file from somebody who has read it as it is now."""
+    def facts(self, path: str | os.PathLike[str]) -> Facts | None:
+        """What is known of a file without reading it."""
         name = os.path.realpath(path)
         identity = identity_of(inspect(name))
         with self._lock:
-            self._known[name] = (identity, digest)
+            known = self._known.get(name)
+        if known is not None and known[0] == identity:
+            return known[1]
+        facts = self._memo.find(name, identity) if self._memo is not None else None
+        if facts is not None:
+            with self._lock:
+                self._known[name] = (identity, facts)
+        return facts
+
+    def learn(self, path: str | os.PathLike[str], digest: str, as_tar: tuple[str, int] | None = None) -> None:
+        """Take facts about a file from somebody who has read it as it is now."""
+        name = os.path.realpath(path)
+        self._remember(name, identity_of(inspect(name)), Facts(digest, as_tar))
+
+    def _remember(self, name: str, identity: Identity, facts: Facts) -> None:
+        with self._lock:
+            self._known[name] = (identity, facts)
+        if self._memo is not None and time.time_ns() - identity.modified_ns > _RACY_NS:
+            self._memo.note(name, identity, facts)

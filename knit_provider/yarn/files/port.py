@@ -10,13 +10,16 @@ fault (a quota is exceeded, a local file is missing or changed while it was read
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from knit_provider.yarn.errors import KnitError
 
 FileType = Literal["FILE", "DIRECTORY"]
+
+Moved = Callable[[int], object]
+"""Is told of bytes that moved, as many as the number says."""
 
 
 class RemoteFileNotFound(KnitError, FileNotFoundError):
@@ -117,6 +120,7 @@ class Files(Protocol):
         remote: str,
         sha256: str | None = None,
         replication: int | None = None,
+        moved: Moved | None = None,
     ) -> FileStatus:
         """Upload one file (0600) so that ``remote`` is complete or absent at every moment, and never overwritten.
 
@@ -128,6 +132,14 @@ class Files(Protocol):
             remote: the path to create. One that exists with the same content counts as done.
             sha256: expected digest of the content, as hex digits.
             replication: copies of each block; ``None`` is the filesystem's default.
+            moved: told how many more bytes are on their way; a negative number takes back what has to be sent again.
+        """
+
+    def set_mode(self, path: str, mode: str) -> None:
+        """Set the permissions of a file or folder, as octal digits.
+
+        Raises:
+            ConfigurationError: the way into the filesystem that serves here cannot.
         """
 
     def delete(self, path: str, recursive: bool = False) -> bool:

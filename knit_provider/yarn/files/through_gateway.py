@@ -7,7 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from knit_provider.yarn.files.port import FileStatus, Space
+from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.files.port import FileStatus, Moved, Space
 
 
 class Caller(Protocol):
@@ -60,9 +61,10 @@ class GatewayFiles:
         remote: str,
         sha256: str | None = None,
         replication: int | None = None,
+        moved: Moved | None = None,
     ) -> FileStatus:
-        """Upload one file."""
-        return FileStatus(
+        """Upload one file; ``moved`` hears of its bytes when all have arrived, since they are not counted here."""
+        status = FileStatus(
             **self._gateway.call(
                 "fs.put",
                 local=os.path.abspath(local),
@@ -70,6 +72,16 @@ class GatewayFiles:
                 expected_sha256=sha256,
                 replication=replication,
             )
+        )
+        if moved is not None:
+            moved(status.length)
+        return status
+
+    def set_mode(self, path: str, mode: str) -> None:
+        """Set permissions: nothing that the gateway does; where it is what serves, modes mostly mean nothing."""
+        raise ConfigurationError(
+            f"the permissions of {path} cannot be set through the gateway JVM; set them with "
+            f"hdfs dfs -chmod {mode} {path}"
         )
 
     def get(self, remote: str, local: str | os.PathLike[str]) -> int:

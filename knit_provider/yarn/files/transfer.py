@@ -6,27 +6,39 @@ content once and to a place named after its digest, which no later upload change
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import tempfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeGuard, TypeVar, cast
-from urllib.parse import quote
+from typing import TypeVar, cast
 
 from knit_provider.yarn.bridge.base import LocalResource
-from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.errors import ConfigurationError, PermissionDenied
 from knit_provider.yarn.files import archives
+from knit_provider.yarn.files.env_cache import EnvironmentCache, check_size, is_public
 from knit_provider.yarn.files.local import Digests, inspect
-from knit_provider.yarn.files.port import Files, FileStatus
-from knit_provider.yarn.spec import ApplicationSpec, File, Master, Service, parse_env
+from knit_provider.yarn.files.memo import Memo
+from knit_provider.yarn.files.names import qualified, remote_name, tamed, uri_of
+from knit_provider.yarn.files.packed import built, description, digest_of_packed
+from knit_provider.yarn.files.plans import (
+    Prepared,
+    Visibility,
+    Wanted,
+    is_missing,
+    remote_kind,
+    resource_of,
+    wanted_of,
+)
+from knit_provider.yarn.files.port import Files, FileStatus, Moved
+from knit_provider.yarn.spec import ApplicationSpec
 from knit_provider.yarn.spec.environment import is_local, local_path
-from knit_provider.yarn.spec.files import ARCHIVE_SUFFIXES, FilesLike
-from knit_provider.yarn.submission.scripts import ENV_LINK
+from knit_provider.yarn.spec.files import FilesLike
 from knit_provider.yarn.submission.staging import Paths
 
 _log = logging.getLogger(__name__)
@@ -37,11 +49,8 @@ FilesArgument = FilesLike
 """What ``files=`` takes: a list of sources, or a mapping of name in the container to source."""
 
 _PARALLEL = 4
-_ODD = re.compile(r"[^A-Za-z0-9._-]")
-DIGESTS = Digests()
-"""Digests of this process's uploads."""
-
-Visibility = Literal["PRIVATE", "APPLICATION", "PUBLIC"]
+DIGESTS = Digests(Memo())
+"""Digests of what was uploaded, by this process and, of large files, by earlier ones."""
 
 
 @dataclass(frozen=True)
@@ -59,50 +68,6 @@ class Shipped:
     uploaded: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """One thing to be shipped; equal ones are shipped once.
-
-    Attributes:
-        source: as the spec has it.
-        kind: ``FILE``, ``ARCHIVE`` or ``infer``.
-        visibility: YARN's.
-        size, timestamp: of a remote file, where the spec says them.
-        is_environment: whether it is a service's ``env``.
-    """
-
-    source: str
-    kind: str
-    visibility: str
-    size: int = 0
-    timestamp: int = 0
-    is_environment: bool = False
-    where: str = field(default="", compare=False)
-
-
-@dataclass(frozen=True)
-class _Local:
-    """A local file that is ready to be uploaded: looked at, packed where needed, and digested.
-
-    Attributes:
-        source: the user's file or folder.
-        path: what is uploaded for it, which is another file if it had to be packed.
-        digest: SHA-256 of that.
-        size: bytes of that.
-        remote: where it goes.
-        existing: what is there already; None where it has to be uploaded.
-        is_archive: whether YARN unpacks it.
-    """
-
-    source: Path
-    path: Path
-    digest: str
-    size: int
-    remote: str
-    existing: FileStatus | None
-    is_archive: bool
-
-
 class Transfer:
     """Ships files to one cluster. Use it as a context manager: it packs folders into a temporary one.
 
@@ -111,15 +76,25 @@ class Transfer:
         paths: the user's folders.
         upload_always: upload also what is there already.
         replication: copies of each block; None is the filesystem's default.
+        moved: told of the bytes of environments on their way; see :meth:`~knit_provider.yarn.files.port.Files.put`.
     """
 
     def __init__(
-        self, files: Files, paths: Paths, *, upload_always: bool = False, replication: int | None = None
+        self,
+        files: Files,
+        paths: Paths,
+        *,
+        upload_always: bool = False,
+        replication: int | None = None,
+        moved: Moved | None = None,
     ) -> None:
         self._files = files
         self._paths = paths
         self._upload_always = upload_always
         self._replication = replication
+        self._moved = moved
+        self._name = ""
+        self._envs = EnvironmentCache(files, paths.envs)
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
 
     def ship(self, spec: ApplicationSpec, package_files: Mapping[str, Path] | None = None) -> Shipped:
@@ -132,22 +107,27 @@ class Transfer:
         Raises:
             ConfigurationError: a file cannot be shipped as it is; the message names it, and nothing was uploaded.
         """
-        services = {name: _wanted(service, f"services.{name}") for name, service in spec.services.items()}
-        master = _wanted(spec.master, "master")
+        services = {name: wanted_of(service, f"services.{name}") for name, service in spec.services.items()}
+        master = wanted_of(spec.master, "master")
         for link, path in (package_files or {}).items():
-            master[link] = _Wanted(str(path), "FILE", "PRIVATE", where=link)
+            master[link] = Wanted(str(path), "FILE", "PRIVATE", where=link)
         containers = [*services.values(), master]
         every = list(dict.fromkeys(want for links in containers for want in links.values()))
-        local = [want for want in every if is_local(want.source)]
-        remote = [want for want in every if not is_local(want.source)]
+        local = [want for want in every if want.kind == "BUILD" or is_local(want.source)]
+        remote = [want for want in every if want not in local]
         found = dict(zip(remote, _in_parallel(self._remote, remote), strict=True))
         ready = dict(zip(local, _in_parallel(self._inspected, local), strict=True))
         planned = [self._planned(links, found, ready) for links in containers]
         # Two sources with one content and name are one upload.
-        todo = {plan.remote: plan for links in planned for plan in links.values() if _is_missing(plan)}
+        todo = {plan.remote: plan for links in planned for plan in links.values() if is_missing(plan)}
         statuses = dict(zip(todo, _in_parallel(self._upload, list(todo.values())), strict=True))
+        if todo:
+            # That may have taken hours, in which nobody shall have removed what was there.
+            for plan in {p.remote: p for links in planned for p in links.values() if isinstance(p, Prepared)}.values():
+                if plan.is_environment:
+                    self._envs.use(plan.digest)
         resources = [
-            {link: _resource(links[link], plan, statuses) for link, plan in plans.items()}
+            {link: resource_of(links[link], plan, statuses) for link, plan in plans.items()}
             for links, plans in zip(containers, planned, strict=True)
         ]
         return Shipped(
@@ -156,14 +136,30 @@ class Transfer:
             uploaded=tuple(str(plan.source) for plan in todo.values()),
         )
 
+    def environment(self, source: str, name: str = "") -> tuple[FileStatus, str, bool]:
+        """Put one packed environment into its cache, or find it there.
+
+        Args:
+            source: the local archive.
+            name: what it is called in HDFS; default as its file.
+
+        Returns:
+            The archive in HDFS, the digest it goes by there, and whether it had to be uploaded. The digest is another
+            one than the local archive's if that is a ``.zip`` with symbolic links, which YARN would not keep: it
+            becomes a ``.tar.gz``.
+        """
+        self._name = name
+        plan = self._inspected(Wanted(source, "ARCHIVE", "PRIVATE", is_environment=True, where=source), name=name)
+        return plan.existing or self._upload(plan), plan.digest, plan.existing is None
+
     def _planned(
-        self, links: Mapping[str, _Wanted], found: Mapping[_Wanted, LocalResource], ready: Mapping[_Wanted, _Local]
-    ) -> dict[str, _Local | LocalResource]:
+        self, links: Mapping[str, Wanted], found: Mapping[Wanted, LocalResource], ready: Mapping[Wanted, Prepared]
+    ) -> dict[str, Prepared | LocalResource]:
         """What each of one container's links will be, no two of them the same file: YARN would make only one link."""
         taken: dict[str, str] = {}
-        result: dict[str, _Local | LocalResource] = {}
+        result: dict[str, Prepared | LocalResource] = {}
         for link, want in links.items():
-            plan: _Local | LocalResource = found[want] if want in found else ready[want]
+            plan: Prepared | LocalResource = found[want] if want in found else ready[want]
             if isinstance(plan, LocalResource):
                 other = taken.get(plan.uri)
                 if other is not None:
@@ -181,7 +177,7 @@ class Transfer:
             result[link] = plan
         return result
 
-    def _copy(self, prepared: _Local, number: int) -> _Local:
+    def _copy(self, prepared: Prepared, number: int) -> Prepared:
         folder, _, name = prepared.remote.rpartition("/")
         remote = f"{folder}/{number}/{name}"
         return replace(prepared, remote=remote, existing=self._existing(prepared.path, remote, prepared.size))
@@ -192,48 +188,68 @@ class Transfer:
             return False
         if self._upload_always:
             return True
-        return self._inspected(_Wanted(path, "infer", "PRIVATE", where=path), scan=False).existing is None
+        plan = self._inspected(Wanted(path, "infer", "PRIVATE", where=path), scan=False)
+        if plan.existing is not None:
+            return False
+        found = self._envs.look(plan.digest) if plan.is_archive else None
+        return found is None or found.archive is None
 
-    def _remote(self, want: _Wanted) -> LocalResource:
+    def _remote(self, want: Wanted) -> LocalResource:
         """A file that lies on a Hadoop filesystem, used where it is."""
-        kind = _remote_kind(want)
+        kind = remote_kind(want)
         uri, size, timestamp = want.source, want.size, want.timestamp
+        cached = EnvironmentCache.of_uri(self._files, want.source) if want.is_environment else None
+        found = None
+        if cached is not None:
+            with contextlib.suppress(PermissionDenied):  # somebody else's, which is public
+                found = cached[0].use(cached[1])
         if not (size and timestamp) or re.match(r"[^:]+:///", uri):
-            status = self._files.status(want.source)
+            archive = found.archive if found else None
+            status = archive if archive and archive.path == want.source else self._files.status(want.source)
             if status is None:
                 raise ConfigurationError(f"{want.where}: there is no {want.source}")
             if status.is_dir:
                 raise ConfigurationError(
                     f"{want.where}: {want.source} is a folder; YARN ships files and archives. Pack it into a .tar.gz"
                 )
-            uri = _qualified(want.source, status.path)
+            uri = qualified(want.source, status.path)
             size, timestamp = size or status.length, timestamp or status.modified_ms
-        return LocalResource(_uri(uri), size, timestamp, kind, cast(Visibility, want.visibility))
+            if cached is not None and is_public(self._files, status):
+                want = replace(want, visibility="PUBLIC")
+        return LocalResource(uri_of(uri), size, timestamp, kind, cast(Visibility, want.visibility))
 
-    def _inspected(self, want: _Wanted, scan: bool = True) -> _Local:
+    def _inspected(self, want: Wanted, scan: bool = True, name: str = "") -> Prepared:
         """Look at a local file or folder, and pack it if that is needed."""
-        path = local_path(want.source)
+        path = built(want.source) if want.kind == "BUILD" else local_path(want.source)
         try:
             status = inspect(path)
         except ConfigurationError as error:
             raise ConfigurationError(f"{want.where}: {error}" if want.where != want.source else str(error)) from error
-        name = path.name or "folder"
         if path.is_dir():
-            return self._folder(want, path, name)
+            return self._folder(want, path, path.name or "folder")
         kind = None
-        if want.kind == "ARCHIVE" or (want.kind == "infer" and archives.kind_by_name(name)):
-            kind = archives.kind_by_name(name) or archives.kind_by_content(path)
-        prepared = self._prepared(path, _remote_name(name, kind), is_archive=kind is not None)
-        # What is there as an archive was looked through before it got there. A .zip with links is there as another one.
-        if kind is None or (kind != ".zip" and (prepared.existing is not None or not scan)):
+        if want.kind in ("ARCHIVE", "BUILD") or (want.kind == "infer" and archives.kind_by_name(path.name)):
+            kind = archives.kind_by_name(path.name) or archives.kind_by_content(path)
+        name = f"{tamed(name)}{kind}" if name else path.name
+        prepared = self._prepared(want, path, remote_name(name, kind), is_archive=kind is not None)
+        # What is there as an archive was looked through before it got there.
+        if kind is None or prepared.existing is not None or (kind != ".zip" and not scan):
             return prepared
+        facts = DIGESTS.facts(path)
+        if facts is not None and facts.as_tar is not None:
+            as_tar = self._placed(want, path, *facts.as_tar, remote_name(name, ".tar.gz"), is_archive=True)
+            if as_tar.existing is not None:
+                return as_tar
         if not archives.scan(path, kind, is_environment=want.is_environment):
             return prepared
-        packed = self._room_for(f"{name}.tar.gz", 4 * status.st_size)
+        packed = self._room_for(f"{path.name}.tar.gz", 4 * status.st_size)
         archives.zip_to_tar(path, packed)
-        return replace(self._prepared(packed, _remote_name(name, ".tar.gz"), is_archive=True), source=path)
+        made = self._prepared(want, packed, remote_name(name, ".tar.gz"), is_archive=True)
+        if facts is not None:
+            DIGESTS.learn(path, facts.digest, (made.digest, made.size))
+        return replace(made, source=path)
 
-    def _folder(self, want: _Wanted, path: Path, name: str) -> _Local:
+    def _folder(self, want: Wanted, path: Path, name: str) -> Prepared:
         if want.is_environment:
             raise ConfigurationError(
                 f"{want.where}: {path} is a folder; env= takes a packed environment. Pack it with conda-pack "
@@ -243,29 +259,50 @@ class Transfer:
             raise ConfigurationError(f"{want.where}: {path} is a folder, which type: FILE excludes")
         packed = self._room_for(f"{name}.tar.gz", 0)
         archives.pack_folder(path, packed)
-        return replace(self._prepared(packed, _remote_name(name, ".tar.gz"), is_archive=True), source=path)
+        return replace(self._prepared(want, packed, remote_name(name, ".tar.gz"), is_archive=True), source=path)
 
-    def _prepared(self, path: Path, name: str, *, is_archive: bool) -> _Local:
-        digest, size = DIGESTS.of(path)
+    def _prepared(self, want: Wanted, path: Path, name: str, *, is_archive: bool) -> Prepared:
+        digest, size = digest_of_packed(path, DIGESTS) if want.is_environment else DIGESTS.of(path)
+        return self._placed(want, path, digest, size, name, is_archive=is_archive)
+
+    def _placed(self, want: Wanted, path: Path, digest: str, size: int, name: str, *, is_archive: bool) -> Prepared:
+        if want.is_environment:
+            return self._environment(path, digest, size, name)
         # Never over what is there: running applications were promised its modification time.
         again = f"/{uuid.uuid4().hex}" if self._upload_always else ""
         remote = f"{self._paths.cache}/{digest}{again}/{name}"
-        return _Local(path, path, digest, size, remote, self._existing(path, remote, size), is_archive)
+        return Prepared(path, path, digest, size, remote, self._existing(path, remote, size), is_archive)
+
+    def _environment(self, path: Path, digest: str, size: int, name: str) -> Prepared:
+        found = self._envs.look(digest) if self._upload_always else self._envs.use(digest)
+        archive = found.archive if found else None
+        if archive is None or self._upload_always:
+            remote = self._envs.place(digest, name, beside=archive is not None)
+            return Prepared(path, path, digest, size, remote, None, is_archive=True, is_environment=True)
+        check_size(archive, path, size)
+        public = is_public(self._files, archive)
+        return Prepared(path, path, digest, size, archive.path, archive, True, is_environment=True, public=public)
 
     def _existing(self, path: Path, remote: str, size: int) -> FileStatus | None:
         if self._upload_always:
             return None
         existing = self._files.status(remote)
-        if existing is not None and existing.length != size:
-            raise ConfigurationError(
-                f"{existing.path} has {existing.length} bytes where the {size} of {path} belong: somebody changed the "
-                "cache. Remove that file, or use upload_always=True"
-            )
+        if existing is not None:
+            check_size(existing, path, size)
         return existing
 
-    def _upload(self, prepared: _Local) -> FileStatus:
+    def _upload(self, prepared: Prepared) -> FileStatus:
         _log.debug("uploading %s (%d bytes) to %s", prepared.path, prepared.size, prepared.remote)
-        return self._files.put(prepared.path, prepared.remote, prepared.digest, self._replication)
+        if not prepared.is_environment:
+            return self._files.put(prepared.path, prepared.remote, prepared.digest, self._replication)
+        return self._envs.put(
+            prepared.path,
+            prepared.remote,
+            prepared.digest,
+            replication=self._replication,
+            description=description(prepared.source, prepared.digest, self._name),
+            moved=self._moved,
+        )
 
     def _room_for(self, name: str, size: int) -> Path:
         """A new path in the temporary folder."""
@@ -278,7 +315,7 @@ class Transfer:
                 f"packing {name} takes up to {size} bytes in {folder.parent}, where {free} are free; make room or set "
                 "TMPDIR"
             )
-        return folder / _ODD.sub("_", name)
+        return folder / tamed(name)
 
     def __enter__(self) -> Transfer:
         return self
@@ -295,93 +332,6 @@ def needs_upload(path: str, files: Files, paths: Paths) -> bool:
     """Whether the cluster lacks the content of a local file or folder; see :meth:`Transfer.needs_upload`."""
     with Transfer(files, paths) as transfer:
         return transfer.needs_upload(path)
-
-
-def _wanted(part: Service | Master, where: str) -> dict[str, _Wanted]:
-    wanted = {link: _of_file(file, f"{where}.files.{link}") for link, file in part.links.items()}
-    if part.env is not None:
-        reference = parse_env(part.env)
-        if reference.kind == "build":
-            tool = "conda-pack" if reference.value.lower().startswith("conda") else "venv-pack"
-            raise ConfigurationError(
-                f"{where}.env: {reference.value} has to be packed before it can be shipped: run {tool} on it and give "
-                "the archive, as in env='env.tar.gz'"
-            )
-        if reference.kind == "archive":
-            wanted[ENV_LINK] = _Wanted(reference.value, "ARCHIVE", "PRIVATE", is_environment=True, where=f"{where}.env")
-    return wanted
-
-
-def _of_file(file: File, where: str) -> _Wanted:
-    return _Wanted(file.source, file.type, file.visibility, file.size, file.timestamp, where=where)
-
-
-def _is_missing(plan: _Local | LocalResource) -> TypeGuard[_Local]:
-    return isinstance(plan, _Local) and plan.existing is None
-
-
-def _resource(want: _Wanted, plan: _Local | LocalResource, uploaded: Mapping[str, FileStatus]) -> LocalResource:
-    if isinstance(plan, LocalResource):
-        return plan
-    status = plan.existing or uploaded[plan.remote]
-    return LocalResource(
-        uri=_uri(plan.remote),
-        size=status.length,
-        timestamp=status.modified_ms,
-        type="ARCHIVE" if plan.is_archive else "FILE",
-        visibility=_visibility_of_upload(want),
-    )
-
-
-def _qualified(source: str, found: str) -> str:
-    """A source with the filesystem that it was found in: a node's default one may be another."""
-    path = re.sub(r"^[^:/]+:(//[^/]*)?", "", source)
-    root = re.match(r"[^:/]+://[^/]*", found)
-    return (root.group() if root else "") + path
-
-
-def _remote_kind(want: _Wanted) -> Literal["FILE", "ARCHIVE"]:
-    by_name = archives.kind_by_name(want.source)
-    if want.kind == "FILE" or (want.kind == "infer" and by_name is None):
-        return "FILE"
-    if by_name is None:
-        raise ConfigurationError(
-            f"{want.where}: {want.source} is to be unpacked, and YARN knows archives by the endings .zip, .tar, "
-            ".tar.gz and .tgz; rename or repack it"
-        )
-    return "ARCHIVE"
-
-
-def _visibility_of_upload(want: _Wanted) -> Visibility:
-    if want.visibility == "PUBLIC":
-        _log.warning(
-            "%s: %s is uploaded to the user's own folder, so it is PRIVATE and not PUBLIC; a public file has to lie "
-            "where everybody can read it, and be given as a URI",
-            want.where,
-            want.source,
-        )
-        return "PRIVATE"
-    return cast(Visibility, want.visibility)
-
-
-def _remote_name(name: str, kind: str | None) -> str:
-    """A name that no node and no shell misreads, with the ending by which YARN knows an archive."""
-    ending = next((end for end in ARCHIVE_SUFFIXES if name.lower().endswith(end)), "")
-    if kind is None:
-        # An archive that is shipped as a plain file was not looked through; it must not be taken for one that was.
-        kind = ".file" if ending else ""
-    else:
-        name = name[: len(name) - len(ending)]
-    return (_ODD.sub("_", name)[-100:].lstrip(".-") or "file") + kind
-
-
-def _uri(path: str) -> str:
-    """A URI as Java reads it, of a path as Hadoop's shell writes it."""
-    scheme, found, rest = path.partition("://")
-    if not found:
-        return quote(path, safe="/:@!$&'()*+,;=~", errors="surrogateescape")
-    authority, slash, name = rest.partition("/")
-    return f"{scheme}://{authority}{slash}{quote(name, safe='/:@!$&()*+,;=~', errors='surrogateescape')}"
 
 
 def _in_parallel(action: Callable[[_A], _B], values: Sequence[_A]) -> list[_B]:

@@ -27,7 +27,8 @@ class Service:
         script: shell text, run by bash; exactly one of ``script`` and ``argv`` is given.
         argv: program and arguments, which reach the program literally.
         instances: containers to start with, from 0. Default 1.
-        env: packed Python environment: a path or ``hdfs://`` URI of an archive, or ``python:///path/to/python``.
+        env: Python environment: a path or ``hdfs://`` URI of a packed archive, ``conda://PREFIX_OR_NAME``,
+            ``venv://PREFIX`` or ``python:///path/to/python``.
         envvars: environment variables, strings to strings.
         files: files for the working folder: a list, or a mapping of name there to source. Archives are unpacked.
         archives: as ``files``, each unpacked whatever its name says.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from knit_provider.yarn.errors import ApplicationNotFound, KnitError
 from knit_provider.yarn.rest.shapes import FINAL_STATES
-from knit_provider.yarn.submission.sweep import Pruned, prune, sweep
+from knit_provider.yarn.submission.sweep import Pruned, prune, remove_unfinished, sweep
 
 if TYPE_CHECKING:
     from knit_provider.yarn.connection import Connection
@@ -28,11 +29,13 @@ def sweep_in_background(connection: Connection) -> None:
     """Remove what earlier applications of the user left in staging, without anybody waiting for it.
 
     At most 50 are looked at, and only this cluster's; another cluster on the same filesystem has its own folder.
+    Uploads of environments that were broken off more than a day ago go too, since they are large.
     """
 
     def run() -> None:
         try:
             removed = sweep(connection.files, connection.paths, lambda app_id: ended(connection, app_id))
+            remove_unfinished(connection.files, connection.paths.envs, time.time(), limit=1000)
         except (KnitError, OSError) as e:
             log.debug("the sweep of staging ended early: %s", e)
             return

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from knit_provider.yarn.checks import ContainerNeed, Requirements, run_checks
+from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.files.transfer import needs_upload
 from knit_provider.yarn.spec.environment import is_local, local_path, parse_env
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ def preflight(connection: Connection, spec: ApplicationSpec, tags: tuple[str, ..
         Warnings about what may pass by itself.
     """
     parts: list[Service | Master] = [spec.master, *spec.services.values()]
+    sizes = {path: size for part in parts for path, size in _local_sizes(part)}
     requirements = Requirements(
         queue=spec.queue,
         am=_amounts(spec.master.resources),
@@ -35,7 +40,8 @@ def preflight(connection: Connection, spec: ApplicationSpec, tags: tuple[str, ..
         name=spec.name,
         tags=tags,
         user=connection.user,
-        upload_bytes=sum(_local_bytes(part) for part in parts),
+        upload_bytes=sum(sizes.values()),
+        to_upload=lambda: sum(size for path, size in sizes.items() if _is_missing(connection, path)),
         replication=int(connection.conf["replication_factor"]),
     )
     return run_checks(requirements, connection.api, connection.files, connection.paths.base)
@@ -45,16 +51,18 @@ def _amounts(resources: Resources) -> dict[str, int]:
     return {"memory-mb": resources.memory, "vcores": resources.vcores, **resources.amounts()}
 
 
-def _local_bytes(part: Service | Master) -> int:
-    """Size of the local files, as far as a look at them tells; a bad one is reported when it is shipped."""
+def _local_sizes(part: Service | Master) -> Iterator[tuple[str, int]]:
+    """Local files and their sizes, as far as a look at them tells; a bad one is reported when it is shipped."""
     sources = [file.source for file in part.links.values()]
     if part.env is not None and parse_env(part.env).kind == "archive":
         sources.append(parse_env(part.env).value)
-    total = 0
     for source in sources:
         if is_local(source):
-            try:
-                total += os.stat(local_path(source)).st_size
-            except OSError:
-                continue
-    return total
+            with contextlib.suppress(OSError):
+                yield source, os.stat(local_path(source)).st_size
+
+
+def _is_missing(connection: Connection, path: str) -> bool:
+    with contextlib.suppress(ConfigurationError):
+        return needs_upload(path, connection.files, connection.paths)
+    return True

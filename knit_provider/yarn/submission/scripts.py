@@ -70,6 +70,8 @@ knit_environment() {
   PATH="$found/bin${PATH:+:$PATH}"
   export CONDA_PREFIX PYTHON_BIN PATH
   unset PYTHONHOME
+  # All containers of the node share what is unpacked; nobody shall write into it.
+  export PYTHONDONTWRITEBYTECODE="${PYTHONDONTWRITEBYTECODE-1}"
   if [ -f "$found/pyvenv.cfg" ]; then
     export VIRTUAL_ENV="$found"
   fi

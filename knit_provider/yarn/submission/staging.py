@@ -3,6 +3,7 @@
 ::
 
     <home>/.knitDeps/cache/<sha256>/<name>        uploads by content, never changed
+    <home>/.knitDeps/envs/<sha256>/<name>         packed environments by content, never changed
     <home>/.knitDeps/apps/<rm>/<application>/     one application's own files, gone when it has ended
     <home>/.knitDeps/ledger/<rm>/<application>    that the application started, and how it ended
 
@@ -24,6 +25,7 @@ from knit_provider.yarn.files.port import Files, FileStatus
 _log = logging.getLogger(__name__)
 
 FOLDER = ".knitDeps"
+ENVIRONMENTS = "envs"
 CONTROL_FILE = "control.json"
 SPEC_FILE = "spec.json"
 LEASE_FILE = "lease"
@@ -75,6 +77,11 @@ class Paths:
     def cache(self) -> str:
         """Folder of the uploads, by digest."""
         return f"{self.base}/cache"
+
+    @property
+    def envs(self) -> str:
+        """Folder of the packed environments, by digest."""
+        return f"{self.base}/{ENVIRONMENTS}"
 
     @property
     def apps(self) -> str:

@@ -117,14 +117,15 @@ def prune(
     folders = [status for status in _listed(files, paths.apps) if is_application_id(_name(status))]
     gone = [_name(status) for status in folders if _remove_if_ended(files, status, ended, time_now)]
     kept = [_name(status) for status in folders if _name(status) not in gone]
-    used = _used_digests(files, paths)
+    used = used_digests(files, paths)
     cached = []
     for status in _listed(files, paths.cache):
         name, age = _name(status), _age(status, time_now)
-        unfinished = name.startswith(_UNFINISHED) and age > _UNFINISHED_AGE
         unused = _DIGEST.fullmatch(name) and name not in used and age > cache_age
-        if (unfinished or unused) and files.delete(status.path, recursive=True) and unused:
+        if unused and files.delete(status.path, recursive=True):
             cached.append(name)
+    for folder in (paths.cache, paths.envs):
+        remove_unfinished(files, folder, time_now)
     ledger = []
     for status in _listed(files, f"{paths.base}/ledger/{paths.rm}"):
         name = _name(status)
@@ -148,7 +149,18 @@ def _remove_if_ended(files: Files, status: FileStatus, ended: Ended, time_now: f
     return True
 
 
-def _used_digests(files: Files, paths: Paths) -> set[str]:
+def remove_unfinished(files: Files, folder: str, time_now: float, limit: int = _MANY) -> None:
+    """Remove uploads that were never finished, once whoever began them must be gone: after a day."""
+    try:
+        found = files.list(folder, limit)
+    except RemoteFileNotFound:
+        return
+    for status in found:
+        if _name(status).startswith(_UNFINISHED) and _age(status, time_now) > _UNFINISHED_AGE:
+            files.delete(status.path, recursive=True)
+
+
+def used_digests(files: Files, paths: Paths) -> set[str]:
     """The digests that the specs in all staging folders name, those of other clusters' applications too."""
     used: set[str] = set()
     for cluster in _listed(files, f"{paths.base}/apps"):

@@ -55,6 +55,7 @@ class MemoryFiles:
     def list(self, path, limit=1000):
         path = self._full(path)
         self._guard(path)
+        self.calls.append(("list", path))
         if path not in self.nodes:
             raise RemoteFileNotFound(path)
         return [s for p, (s, _) in sorted(self.nodes.items()) if p.rpartition("/")[0] == path][:limit]
@@ -82,7 +83,7 @@ class MemoryFiles:
             result[name] = status
         return result
 
-    def put(self, local, remote, sha256=None, replication=None):
+    def put(self, local, remote, sha256=None, replication=None, moved=None):
         remote = self._full(remote)
         self._guard(remote)
         content = Path(local).read_bytes()
@@ -121,7 +122,14 @@ class MemoryFiles:
         self.nodes[target] = self.nodes.pop(source)
 
     def touch(self, path):
-        self._put(self._full(path), b"", "600")
+        path = self._full(path)
+        if path.rpartition("/")[0] not in self.nodes:
+            raise RemoteFileNotFound(path)
+        self.calls.append(("touch", path))
+        self._put(path, b"", "600")
+
+    def set_mode(self, path, mode):
+        self.chmod(self._full(path), mode)
 
     def free(self, path):
         return Space(None, None, None)

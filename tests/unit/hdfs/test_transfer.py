@@ -188,8 +188,6 @@ def test_odd_names_are_kept_in_the_container_and_tamed_in_hdfs(files, paths, fol
         ({"env": "missing.tar.gz"}, r"services\.w\.env.*does not exist"),
         ({"env": "src"}, "conda-pack -p"),
         ({"env": "data.csv"}, "no archive that YARN can unpack"),
-        ({"env": "conda://dev"}, r"services\.w\.env: conda://dev has to be packed.*conda-pack"),
-        ({"env": "venv:///opt/dev"}, "venv-pack"),
     ],
 )
 def test_what_cannot_be_shipped_is_named_before_anything_is_uploaded(files, paths, folder, fields, words):
@@ -246,6 +244,21 @@ def test_an_environment_is_an_archive_under_our_name(files, paths, folder):
     shipped = ship(files, paths, spec_of(env="arc.zip")).services["w"]
     assert shipped["knit-env"].type == "ARCHIVE"
     assert ship(files, paths, spec_of(env="python:///usr/bin/python3")).services["w"] == {}
+
+
+def test_an_environment_has_a_cache_of_its_own_where_it_is_found_by_its_content(files, paths, folder):
+    first = ship(files, paths, spec_of(env="arc.zip"), replication=2).services["w"]["knit-env"]
+    assert first.uri == f"{paths.envs}/{sha(folder / 'arc.zip')}/arc.zip"
+    assert ("put", first.uri, 2) in files.calls
+    (folder / "arc.zip").rename(folder / "other.zip")
+    files.calls.clear()
+    assert ship(files, paths, spec_of(env="other.zip")).services["w"]["knit-env"] == first
+    assert puts(files) == []
+    assert needs_upload("other.zip", files, paths) is False
+    (folder / "other.zip").rename(folder / "arc.zip")
+    again = ship(files, paths, spec_of(env="arc.zip"), upload_always=True).services["w"]["knit-env"]
+    assert again.uri != first.uri
+    assert files.status(first.uri).modified_ms == first.timestamp
 
 
 def test_a_public_local_file_is_private_with_a_warning(files, paths, folder, caplog):
