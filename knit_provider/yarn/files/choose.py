@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from knit_provider.yarn.config.namenodes import rpc_address
-from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError
+from knit_provider.yarn.errors import AuthenticationFailed, ClusterUnavailable, ConfigurationError, KnitError
 from knit_provider.yarn.files.hdfs import Hdfs
 from knit_provider.yarn.files.namenodes import DataNodeUnreachable, NameNodes
 from knit_provider.yarn.files.native import NameNodeSilent, NativeFiles, NotServed
@@ -19,6 +19,7 @@ from knit_provider.yarn.spec.environment import scheme_of
 
 if TYPE_CHECKING:
     from knit_provider.yarn.config import HadoopConf
+    from knit_provider.yarn.tokens import BorrowedTokens
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -46,6 +47,8 @@ class ChosenFiles:
         auth: a ``requests`` authentication object in place of ``user.name``.
         verify: as in ``requests``.
         principal, keytab, ccache: the Kerberos login for hdfs-native; default the environment's ticket cache.
+        caller: whose login acts for ``user``, if that is somebody else.
+        borrowed: tokens that take the place of a login.
     """
 
     def __init__(
@@ -60,9 +63,13 @@ class ChosenFiles:
         principal: str | None = None,
         keytab: str | None = None,
         ccache: str | None = None,
+        caller: str | None = None,
+        borrowed: BorrowedTokens | None = None,
     ) -> None:
         self._conf = conf
         self._user = user
+        self._caller = caller
+        self._borrowed = borrowed
         self._gateway = gateway
         self._default = root_of(default or conf.default_fs, conf.default_fs)
         self._auth = auth
@@ -237,6 +244,8 @@ class ChosenFiles:
             return self._ways[root, name]
 
     def _try_native(self, root: str) -> NativeFiles:
+        if self._caller is not None:
+            raise _Unfit("whom to act for, it takes from the environment only (HADOOP_PROXY_USER)")
         reason = NativeFiles.why_not(self._conf, self._user, root=root, **self._login)
         if reason is not None:
             raise _Unfit(reason)
@@ -247,14 +256,27 @@ class ChosenFiles:
     def _try_web(self, root: str) -> WebHDFS:
         if scheme_of(root + "/") not in ("hdfs", "webhdfs", "swebhdfs"):
             raise _Unfit(f"{root} is no HDFS")
-        if self._conf.is_secure and self._auth is None:
+        borrowed = self._borrowed
+        if self._conf.is_secure and self._auth is None and borrowed is None:
             raise _Unfit("the cluster wants Kerberos, and no authentication for HTTP is at hand")
         addresses = self._conf.namenode_web_addresses(root)
-        namenodes = NameNodes(addresses, self._user, self._auth, self._verify)
+        if borrowed is not None:
+            namenodes = NameNodes(
+                addresses, self._user, verify=self._verify, delegation=lambda: self._borrowed_text(borrowed, root)
+            )
+        else:
+            acted_for = None if self._caller is None else self._user
+            namenodes = NameNodes(addresses, self._caller or self._user, self._auth, self._verify, acted_for=acted_for)
         web = WebHDFS(root, namenodes)
         web.uri_home()
         self._check_port(root, namenodes)
         return web
+
+    def _borrowed_text(self, borrowed: BorrowedTokens, root: str) -> str:
+        token = borrowed.for_hdfs(self._conf, root)
+        if token is None:
+            raise AuthenticationFailed(f"there is no token for {root}: {borrowed.described()}")
+        return token.to_text()
 
     def _check_port(self, root: str, namenodes: NameNodes) -> None:
         """The paths that we write are read at the RPC port, by containers: a web port that works proves nothing of it.
