@@ -11,7 +11,7 @@ _FROM_HERE = re.compile(r"Unauthorized connection for super-user: (?P<real>\S+) 
 
 
 def way_out(words: str) -> str | None:
-    """What to do about a daemon's refusal to let one user act for another; None where the words are about another thing.
+    """What to do about a daemon's refusal to let one user act for another; None where its words are about other things.
 
     Examples:
         >>> way_out("User: web/h@R is not allowed to impersonate bob")[:60]

@@ -18,7 +18,7 @@ from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
 if TYPE_CHECKING:
     from knit_provider.yarn.config import HadoopConf
 
-TOKEN_FILE = "HADOOP_TOKEN_FILE_LOCATION"
+TOKEN_FILE = "HADOOP_TOKEN_FILE_LOCATION"  # noqa: S105 -- a variable's name
 HDFS_KIND = "HDFS_DELEGATION_TOKEN"
 RM_KIND = "RM_DELEGATION_TOKEN"
 KMS_KIND = "kms-dt"

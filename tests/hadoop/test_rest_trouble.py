@@ -100,9 +100,11 @@ def test_webhdfs_that_is_switched_off(cluster: LocalCluster, make_knit: Callable
             return True
         return False
 
-    with front(cluster.settings["dfs.namenode.http-address"], off) as namenode:
-        with pytest.raises(ClusterUnavailable, match=r"(?s)webhdfs: .*404.*is dfs\.webhdfs\.enabled true"):
-            make_knit(pars={"dfs.namenode.http-address": namenode}).start("true")
+    with (
+        front(cluster.settings["dfs.namenode.http-address"], off) as namenode,
+        pytest.raises(ClusterUnavailable, match=r"(?s)webhdfs: .*404.*is dfs\.webhdfs\.enabled true"),
+    ):
+        make_knit(pars={"dfs.namenode.http-address": namenode}).start("true")
 
 
 @pytest.mark.parametrize("kind", ["page", "huge", "half"])

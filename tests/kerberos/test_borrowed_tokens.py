@@ -145,7 +145,7 @@ def test_a_token_that_may_not_be_renewed_is_a_rejection(
     cache = kerberos_cluster.realm.ticket("knit", tmp_path / "cache")
     monkeypatch.setenv("KRB5CCNAME", f"FILE:{cache}")
     knit = make_knit(user=None)
-    with pytest.raises(SubmissionRejected, match="(?i)renew"):
+    with pytest.raises(SubmissionRejected, match=r"(?i)renew"):
         knit.start("true")
 
 
@@ -155,7 +155,7 @@ def test_a_token_that_was_cancelled_is_refused_before_anything_is_submitted(
     cancel(lender, lent["hdfs"])
     file(*lent.values())
     before = set(lender.yarn_api.apps)
-    with pytest.raises(AuthenticationFailed, match="(?i)token"):
+    with pytest.raises(AuthenticationFailed, match=r"(?i)token"):
         make_knit(user=None, bridge="rest").start("true")
     assert set(lender.yarn_api.apps) == before
 

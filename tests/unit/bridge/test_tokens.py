@@ -45,7 +45,7 @@ def test_both_formats_hold_the_same(tokens: list[Token]) -> None:
 def test_whatever_is_cut_off_is_no_token_file(make: object) -> None:
     whole = make([HDFS, RM])  # type: ignore[operator]
     for length in range(len(whole) - (1 if make is writable_file else 0)):
-        with pytest.raises(ValueError, match="begin|early|field|promises|format|length"):
+        with pytest.raises(ValueError, match=r"begin|early|field|promises|format|length"):
             read_token_file(whole[:length])
 
 

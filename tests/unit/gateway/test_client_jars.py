@@ -101,7 +101,7 @@ def test_what_is_known_counts_whatever_the_repository_says(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_jars, "_KNOWN", {f"hadoop-client-api-{VERSION}.jar": "0" * 64})
-    with pytest.raises(ConfigurationError, match="its sha256 is .* and not 0000"):
+    with pytest.raises(ConfigurationError, match=r"its sha256 is .* and not 0000"):
         client_jars.client_jars(VERSION, environ=environ)
     assert left_in(environ) == []
 
@@ -149,4 +149,4 @@ def test_only_the_extra_fetches_by_itself(
     monkeypatch.setattr(classes, "packaged_java", lambda: tmp_path)
     found = find_hadoop(None, environ)
     assert (found.version, found.origin) == (VERSION, "the extra [jvm]")
-    assert [jar.name for jar in found.jars][0] == f"hadoop-client-api-{VERSION}.jar"
+    assert found.jars[0].name == f"hadoop-client-api-{VERSION}.jar"

@@ -85,7 +85,8 @@ class TestListing:
 # As Hadoop 2.8 shows it; between the links are the frame and the menu of every page of a NodeManager's.
 PAGE = f"""<!DOCTYPE html><html><head><title>Logs for {CONTAINER}</title></head><body><table><tr><td>
 <p><a href="/node/containerlogs/{CONTAINER}/alice/stderr/?start=-4096">stderr : Total file length is 0 bytes.</a>
-<p><a href="/node/containerlogs/{CONTAINER}/alice/a&amp;b.log/?start=-4096">a&amp;b.log : Total file length is 12 bytes.</a>
+<p><a href="/node/containerlogs/{CONTAINER}/alice/a&amp;b.log/?start=-4096">
+  a&amp;b.log : Total file length is 12 bytes.</a>
 </td></tr></table></body></html>""".encode()
 
 
