@@ -12,6 +12,7 @@ import pytest
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
 from knit_provider.localcluster.users import daemon_user
+from knit_provider.yarn.bridge.delegation import DelegationTokens
 from knit_provider.yarn.errors import AuthenticationFailed, SubmissionRejected
 from knit_provider.yarn.files.namenodes import NameNodes
 from knit_provider.yarn.files.native import NativeFiles
@@ -19,7 +20,7 @@ from knit_provider.yarn.tokens import HDFS_KIND, RM_KIND, Token, hdfs_service, r
 from tests.hadoop.eventually import eventually
 from tests.unit.bridge.token_files import protobuf_file, writable_file
 
-# Which tokens the AM was given: those of its own container are in the file that it was localized with.
+# The kinds of the tokens that a container has.
 SCRIPT = 'tr -c "[:alnum:]_-" "\\n" < "$HADOOP_TOKEN_FILE_LOCATION" | grep -E "TOKEN|kms-dt|NMToken" | sort -u'
 
 
@@ -56,7 +57,7 @@ def lender(make_knit: Callable[..., Knit]) -> Knit:
 @pytest.fixture
 def lent(lender: Knit, tmp_path: Path) -> dict[str, Token]:
     """Tokens as a job of ``lender``'s would have them."""
-    renewer = str(lender.connection.full_conf["yarn.resourcemanager.principal"]).split("/")[0]
+    renewer = DelegationTokens(lender.connection.full_conf, lender.user, None).renewer()
     am = Token(b"\x08\x01", b"p", "YARN_AM_RM_TOKEN", "127.0.0.1:8030")
     return {"hdfs": hdfs_token(lender, renewer), "rm": rm_token(lender, renewer), "am": am}
 
@@ -122,7 +123,8 @@ def test_hadoops_own_files_are_read(
 ) -> None:
     """Both formats, as Hadoop's own tool writes them."""
     environment = {"PATH": "/usr/bin:/bin", **kerberos_cluster.env()}
-    command = [f"{kerberos_cluster.hadoop_home}/bin/hadoop", "dtutil", "get", lender.connection.full_conf.default_fs]
+    tool = "org.apache.hadoop.security.token.DtUtilShell"
+    command = [f"{kerberos_cluster.hadoop_home}/bin/hadoop", tool, "get", lender.connection.full_conf.default_fs]
     for name in ("java", "protobuf"):
         path = tmp_path / name
         done = subprocess.run(

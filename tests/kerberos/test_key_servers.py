@@ -80,8 +80,8 @@ def key_server(kerberos_cluster: LocalCluster, tmp_path_factory: pytest.TempPath
     def serves() -> bool:
         assert process.poll() is None, log.read_text()[-3000:]
         try:
-            return requests.get(f"http://127.0.0.1:{port}/kms/v1/keys/names", timeout=5).status_code == 401
-        except requests.ConnectionError:
+            return requests.get(f"http://127.0.0.1:{port}/kms/v1/keys/names", timeout=10).status_code == 401
+        except requests.RequestException:
             return False
 
     try:

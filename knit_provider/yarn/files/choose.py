@@ -9,7 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from knit_provider.yarn.config.namenodes import rpc_address
-from knit_provider.yarn.errors import AuthenticationFailed, ClusterUnavailable, ConfigurationError, KnitError
+from knit_provider.yarn.errors import (
+    AuthenticationFailed,
+    ClusterUnavailable,
+    ConfigurationError,
+    KnitError,
+    PermissionDenied,
+)
 from knit_provider.yarn.files.hdfs import Hdfs
 from knit_provider.yarn.files.namenodes import DataNodeUnreachable, NameNodes
 from knit_provider.yarn.files.native import NameNodeSilent, NativeFiles, NotServed
@@ -76,7 +82,7 @@ class ChosenFiles:
         self._verify = verify
         self._login = {"principal": principal, "keytab": keytab, "ccache": ccache}
         self._ways: dict[tuple[str, str], NativeFiles | WebHDFS | None] = {}
-        self._reasons: dict[tuple[str, str], str] = {}
+        self._reasons: dict[tuple[str, str], Exception] = {}
         self._lock = threading.RLock()
 
     def serving(self, path: str) -> str:
@@ -193,7 +199,7 @@ class ChosenFiles:
     def _retire(self, root: str, name: str, error: KnitError) -> None:
         with self._lock:
             self._ways[root, name] = None
-            self._reasons[root, name] = str(error)
+            self._reasons[root, name] = error
         following, files = self._chosen(root)
         if files is not None or self._gateway is not None:
             _log.warning("files in %s go through %s from now on: %s", root, following, error)
@@ -205,12 +211,17 @@ class ChosenFiles:
                 return name, way
         return GATEWAY, None
 
-    def why_gateway(self, path: str) -> ClusterUnavailable | None:
+    def why_gateway(self, path: str) -> KnitError | None:
         """What keeps everything but the gateway from serving a path; None where something serves it without a JVM."""
         root = root_of(path, self._default)
         if self._chosen(root)[1] is not None:
             return None
-        return ClusterUnavailable(f"nothing here serves the filesystem {root} without a JVM. {self._why(root)}")
+        return self._kind(root)(f"nothing here serves the filesystem {root} without a JVM. {self._why(root)}")
+
+    def _kind(self, root: str) -> type[KnitError]:
+        """What it is that no way serves: who was asked and refused is not away."""
+        last = self._reasons.get((root, WEB))
+        return type(last) if isinstance(last, (AuthenticationFailed, PermissionDenied)) else ClusterUnavailable
 
     def _why(self, root: str) -> str:
         return "; ".join(
@@ -220,7 +231,7 @@ class ChosenFiles:
     def _through_gateway(self, root: str) -> Files:
         reasons = self._why(root)
         if self._gateway is None:
-            raise ClusterUnavailable(
+            raise self._kind(root)(
                 f"nothing here serves the filesystem {root}. {reasons}. Repair one of these, or let the JVM do it: "
                 'bridge="jvm", with Java and Hadoop\'s classes'
             )
@@ -240,7 +251,7 @@ class ChosenFiles:
                     # Where the NameNode itself is down, the last way will say so in its turn.
                     _log.info("%s does not serve %s: %s", name, root, error)
                     self._ways[root, name] = None
-                    self._reasons[root, name] = str(error)
+                    self._reasons[root, name] = error
             return self._ways[root, name]
 
     def _try_native(self, root: str) -> NativeFiles:
