@@ -17,7 +17,7 @@ from knit_provider.localcluster.ports import PortPool
 from knit_provider.localcluster.users import daemon_user
 from knit_provider.yarn.bridge.kms import KeyServers
 from knit_provider.yarn.errors import AuthenticationFailed, ClusterUnavailable, PermissionDenied
-from knit_provider.yarn.gateway.maven import cache_folder, cache_lock, fetch_one, find_maven, hadoop
+from knit_provider.yarn.gateway.maven import Artifact, cache_folder, cache_lock, fetch_one, find_maven, hadoop
 from knit_provider.yarn.kerberos import KerberosLogin
 from knit_provider.yarn.rest.auth import KerberosAuth
 from knit_provider.yarn.tokens import KMS_KIND
@@ -26,16 +26,16 @@ from tests.hadoop.eventually import eventually
 SCRIPT = 'tr -c "[:alnum:]_-" "\\n" < "$HADOOP_TOKEN_FILE_LOCATION" | grep -xE "kms-dt|.*_TOKEN" | sort -u'
 
 
-def server_jar(version: str) -> Path:
-    """What the key server has beyond the other daemons' jars."""
+def server_jars(version: str) -> Path:
+    """A folder of what the key server has beyond the other daemons' jars."""
     folder = cache_folder(os.environ, "hadoop") / f"kms-{version}"
-    jar = folder / hadoop("hadoop-kms", version).file
     folder.mkdir(parents=True, exist_ok=True)
     with cache_lock(folder / "lock"):
-        if not jar.is_file():
-            maven = find_maven(os.environ, "Hadoop's key server is", folder)
-            fetch_one(maven, hadoop("hadoop-kms", version), folder, folder / "log", os.environ)
-    return jar
+        for artifact in (hadoop("hadoop-kms", version), Artifact("org.slf4j", "jul-to-slf4j", "1.7.36")):
+            if not (folder / artifact.file).is_file():
+                maven = find_maven(os.environ, "Hadoop's key server is", folder)
+                fetch_one(maven, artifact, folder, folder / "log", os.environ)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def key_server(kerberos_cluster: LocalCluster, tmp_path_factory: pytest.TempPath
         "--add-opens=java.base/java.lang=ALL-UNNAMED", "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
         f"-Djava.security.krb5.conf={realm.krb5_conf}", f"-Dkms.config.dir={folder}", f"-Dkms.log.dir={folder}",
         f"-Dhadoop.log.dir={folder}", "-cp",
-        f"{folder}:{server_jar(cluster.hadoop_version)}:{cluster.plan.layout.jars}/*",
+        f"{folder}:{server_jars(cluster.hadoop_version)}/*:{cluster.plan.layout.jars}/*",
         "org.apache.hadoop.crypto.key.kms.server.KMSWebServer",
     ]  # fmt: skip
     log = folder / "out"
