@@ -95,6 +95,32 @@ def get_provider_info() -> dict[str, object]:
                         "description": "URI of a folder to stage into, where the default filesystem keeps no modes.",
                         "schema": {"type": ["string", "null"]},
                     },
+                    "principal": {
+                        "label": "Kerberos principal",
+                        "description": "Such as etl@EXAMPLE.COM; goes with a keytab.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "keytab": {
+                        "label": "Keytab file",
+                        "description": "Path of the principal's keytab on the workers.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "keytab_base64": {
+                        "label": "Keytab (base64)",
+                        "description": "The keytab itself, in place of a file on the workers.",
+                        "schema": {"type": ["string", "null"], "format": "password"},
+                    },
+                    "ccache": {
+                        "label": "Credential cache",
+                        "description": "Of a Kerberos ticket on the workers, in place of a keytab.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "proxy_user": {
+                        "label": "Act for",
+                        "description": "The user who owns applications and files, where the cluster lets the login "
+                        "act for others (hadoop.proxyuser.*).",
+                        "schema": {"type": ["string", "null"]},
+                    },
                     "bridge": {
                         "label": "Bridge",
                         "description": "What submits: rest needs no Java; auto takes it where it serves.",

@@ -23,6 +23,10 @@ _OPTIONS = (
         help="ResourceManager's REST address; repeat for HA.",
     ),
     click.option("--user", metavar="NAME", help="User to act as [default: HADOOP_USER_NAME, else the OS user]."),
+    click.option("--principal", metavar="NAME@REALM", help="Kerberos principal; goes with --keytab."),
+    click.option("--keytab", metavar="FILE", help="The principal's keytab [default: the ticket of kinit]."),
+    click.option("--ccache", metavar="FILE", help="Kerberos credential cache [default: KRB5CCNAME]."),
+    click.option("--proxy-user", metavar="NAME", help="User to act for, where the cluster allows it."),
     click.option(
         "--bridge", type=click.Choice(["auto", "rest", "jvm"]), default="auto", show_default=True, help="What submits."
     ),
@@ -40,9 +44,10 @@ def with_knit(command: F) -> F:
             pars=_properties(kwargs.pop("pars")),
             hadoop_conf_dir=kwargs.pop("hadoop_conf_dir"),
             rm_addresses=list(kwargs.pop("rm_addresses")) or None,
-            user=kwargs.pop("user"),
-            hdfs_home=kwargs.pop("hdfs_home"),
-            bridge=kwargs.pop("bridge"),
+            **{
+                name: kwargs.pop(name)
+                for name in ("user", "hdfs_home", "principal", "keytab", "ccache", "proxy_user", "bridge")
+            },
         )
         try:
             return command(knit, *args, **kwargs)

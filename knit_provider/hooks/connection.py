@@ -10,7 +10,19 @@ from knit_provider.yarn.config.defaults import FALLBACK_RM_PORT
 from knit_provider.yarn.errors import ConfigurationError
 
 # Extras that go to Knit under their own name.
-_PASSED_ON = ("hadoop_conf_dir", "gateway_path", "hdfs_home", "staging", "bridge")
+_PASSED_ON = (
+    "bridge",
+    "ccache",
+    "gateway_path",
+    "hadoop_conf_dir",
+    "hdfs_home",
+    "keytab",
+    "keytab_base64",
+    "principal",
+    "proxy_user",
+    "staging",
+)
+_SECRET = ("keytab_base64",)
 EXTRAS = (*_PASSED_ON, "hadoop_conf", "namenode", "queue", "rm_addresses", "scheme")
 
 
@@ -33,6 +45,7 @@ def knit_arguments(connection: Any, warn: Callable[[str], object]) -> tuple[dict
     for name in sorted(set(extras) - set(EXTRAS)):
         # A worker's own machine decides which Java runs: who may edit connections must not.
         warn(f"{where}: the extra {name!r} is not known and has no effect; known are {', '.join(EXTRAS)}")
+    _mask(extras)
     pars = _properties(extras.get("hadoop_conf"), where)
     arguments: dict[str, Any] = {name: _text(extras, name, where) for name in _PASSED_ON}
     addresses, scheme = _addresses(connection, extras, where)
@@ -63,12 +76,23 @@ def _extras(extra: str | Mapping[str, Any] | None, where: str) -> dict[str, Any]
     return {k: v for k, v in found.items() if v not in ("", None)}
 
 
+def _mask(extras: Mapping[str, Any]) -> None:
+    """Airflow masks what has the name of a secret in every log, and goes by words that a keytab's does not hold."""
+    secrets = [extras[name] for name in _SECRET if isinstance(extras.get(name), str)]
+    if secrets:
+        from airflow.sdk import log
+
+        for secret in secrets:
+            log.mask_secret(secret)
+
+
 def _text(extras: Mapping[str, Any], name: str, where: str) -> str | None:
     value = extras.get(name)
     if value is None:
         return None
     if not isinstance(value, str):
-        raise ConfigurationError(f"{where}: {name}={value!r} is a {type(value).__name__}; give text")
+        shown = name if name in _SECRET else f"{name}={value!r}"
+        raise ConfigurationError(f"{where}: {shown} is a {type(value).__name__}; give text")
     return value.strip() or None
 
 

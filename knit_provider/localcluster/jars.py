@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from knit_provider.localcluster.disk import disk_errors, require_space
 from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.gateway.maven import cache_folder, cache_lock, fetch_with_dependencies, find_maven, hadoop
 
 HADOOP_VERSIONS = ("3.5.0", "3.3.6")
-_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 _MANIFEST = "manifest.json"
 # What has to be among the jars for every daemon to have its main class.
 _REQUIRED = (
@@ -27,25 +24,11 @@ _REQUIRED = (
     "hadoop-mapreduce-client-hs-",
 )
 _NEEDED_BYTES = 400 * 1024 * 1024  # 115 MB of jars, as much again in Maven's own repository, and room to breathe
-_TIMEOUT = 1800.0
-
-_POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>io.knitprovider.cache</groupId><artifactId>hadoop-{version}</artifactId><version>1</version>
-  <packaging>pom</packaging>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.hadoop</groupId><artifactId>hadoop-minicluster</artifactId><version>{version}</version>
-    </dependency>
-  </dependencies>
-</project>
-"""
 
 
 def cache_root(environ: Mapping[str, str]) -> Path:
     """The folder of all cached Hadoops: ``$XDG_CACHE_HOME/knit-provider/hadoop``, by default below ``~/.cache``."""
-    base = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME") or Path.home()) / ".cache")
-    return Path(base) / "knit-provider" / "hadoop"
+    return cache_folder(environ, "hadoop")
 
 
 def hadoop_jars(
@@ -91,13 +74,9 @@ def _resolve(version: str, root: Path, folder: Path, environ: Mapping[str, str],
     report(f"Resolving Hadoop {version}'s jars with Maven into {folder} (once per user)")
     building = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=root))
     try:
-        (building / "pom.xml").write_text(_POM.format(version=version))
-        command = [
-            maven, "--batch-mode", "--no-transfer-progress", "--file", str(building / "pom.xml"), _PLUGIN,
-            f"-DoutputDirectory={building / 'jars'}", "-DincludeScope=runtime",
-        ]  # fmt: skip
         log = root / f"{version}.log"
-        run_maven(command, log, f"Hadoop {version}", environ)
+        wanted = [hadoop("hadoop-minicluster", version)]
+        fetch_with_dependencies(maven, wanted, building, log, f"Hadoop {version}", environ)
         jars = {jar.name: jar.stat().st_size for jar in sorted((building / "jars").glob("*.jar"))}
         missing = [prefix for prefix in _REQUIRED if not any(name.startswith(prefix) for name in jars)]
         if missing:
@@ -111,62 +90,3 @@ def _resolve(version: str, root: Path, folder: Path, environ: Mapping[str, str],
         building.rename(folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
-
-
-def find_maven(environ: Mapping[str, str], what: str, folder: Path) -> str:
-    """The ``mvn`` command.
-
-    Args:
-        environ: whose ``PATH`` is searched.
-        what: what it is wanted for, with its verb, for the error.
-        folder: where that should have been.
-
-    Raises:
-        ConfigurationError: there is none.
-    """
-    maven = shutil.which("mvn", path=environ.get("PATH"))
-    if maven is None:
-        raise ConfigurationError(
-            f"{what} not in {folder} and there is no Maven (mvn) on PATH to fetch it with. "
-            "Install Maven 3.6.3 or newer, or copy that folder from a machine that has it."
-        )
-    return maven
-
-
-def run_maven(command: list[str], log: Path, what: str, environ: Mapping[str, str]) -> None:
-    """Runs Maven with its output in a file.
-
-    Raises:
-        ConfigurationError: it failed; the message has its first words about why.
-    """
-    with log.open("wb") as out:
-        try:
-            done = subprocess.run(
-                command,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                env=dict(environ),
-                timeout=_TIMEOUT,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise ConfigurationError(f"Maven could not fetch {what}: {error}. Its output is in {log}.") from error
-    if done.returncode:
-        lines = log.read_text(errors="replace").splitlines()
-        errors = [line for line in lines if "ERROR" in line] or lines
-        raise ConfigurationError(
-            f"Maven could not fetch {what} (exit code {done.returncode}); its output is in {log}:\n"
-            + "\n".join(f"  {line}" for line in errors[:8])
-        )
-
-
-@contextmanager
-def cache_lock(path: Path, report: Callable[[str], None]) -> Iterator[None]:
-    """Holds a lock file of the cache, as long as it takes to get it."""
-    with path.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report(f"Another process is filling {path.parent}; waiting for it")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

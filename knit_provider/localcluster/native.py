@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from knit_provider.localcluster.disk import disk_errors
-from knit_provider.localcluster.jars import cache_lock, cache_root, find_maven, run_maven
+from knit_provider.localcluster.jars import cache_root
 from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.gateway.maven import Artifact, cache_lock, fetch_one, find_maven
 
 # Hadoop's own artifacts have the classes only. This one carries the library, and fits Hadoop 3.3.
-_ARTIFACT = "io.trino.hadoop:hadoop-apache:3.3.5-3"
-_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
+_ARTIFACT = Artifact("io.trino.hadoop", "hadoop-apache", "3.3.5-3")
 _LIBRARY = "libhadoop.so"
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "aarch64", "arm64": "aarch64", "ppc64le": "ppc64le"}
 
@@ -39,7 +39,7 @@ def native_library(*, environ: Mapping[str, str] | None = None, report: Callable
             f"needs; there is for Linux on {', '.join(sorted(set(_MACHINES.values())))}."
         )
     root = cache_root(environ)
-    folder = root / f"native-{_ARTIFACT.rpartition(':')[2]}"
+    folder = root / f"native-{_ARTIFACT.version}"
     if (folder / _LIBRARY).is_file():
         return folder
     with disk_errors(root, "The cache of Hadoop's native library"):
@@ -55,19 +55,14 @@ def _fetch(root: Path, folder: Path, member: str, environ: Mapping[str, str], re
     report(f"Fetching Hadoop's {_LIBRARY} with Maven into {folder} (once per user)")
     building = Path(tempfile.mkdtemp(prefix=".native-", dir=root))
     try:
-        command = [
-            maven, "--batch-mode", "--no-transfer-progress", _PLUGIN,
-            f"-Dartifact={_ARTIFACT}", f"-DoutputDirectory={building}",
-        ]  # fmt: skip
-        run_maven(command, root / "native.log", _ARTIFACT, environ)
-        jar = next(building.glob("*.jar"))
+        jar = fetch_one(maven, _ARTIFACT, building, root / "native.log", environ)
         ready = building / "ready"
         ready.mkdir()
         with zipfile.ZipFile(jar) as archive, archive.open(member) as source, (ready / _LIBRARY).open("wb") as target:
             shutil.copyfileobj(source, target)
         shutil.rmtree(folder, ignore_errors=True)
         ready.rename(folder)
-    except (KeyError, StopIteration, zipfile.BadZipFile) as error:
-        raise ConfigurationError(f"{_ARTIFACT} holds no {member} ({error}); see {root / 'native.log'}.") from error
+    except (KeyError, FileNotFoundError, zipfile.BadZipFile) as error:
+        raise ConfigurationError(f"{_ARTIFACT.file} holds no {member} ({error}); see {root / 'native.log'}.") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)

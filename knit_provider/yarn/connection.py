@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from knit_provider.yarn.config import HadoopConf
-from knit_provider.yarn.errors import ConfigurationError
-from knit_provider.yarn.kerberos import KerberosLogin, short_name
+from knit_provider.yarn.errors import AuthenticationFailed, ConfigurationError
+from knit_provider.yarn.kerberos import KerberosLogin, PrivateKeytab, short_name
 from knit_provider.yarn.rest import Session
-from knit_provider.yarn.rest.auth import KerberosAuth
+from knit_provider.yarn.rest.auth import KerberosAuth, TokenAuth
 from knit_provider.yarn.rest.yarn_api import YARNAPI
+from knit_provider.yarn.tokens import BorrowedTokens, Token
 
 if TYPE_CHECKING:
     from knit_provider.yarn.bridge.base import Bridge
@@ -34,7 +35,7 @@ class Connection:
 
     Args:
         conf: the cluster's configuration; says the user too.
-        user: the user to act as, in place of the configuration's.
+        user: the user to log in as, in place of the configuration's.
         hdfs_home: a writable directory in HDFS; default the user's home directory.
         staging: a directory, with its scheme, to stage into in place of ``hdfs_home``.
         bridge: what submits: ``"rest"`` needs no JVM, ``"jvm"`` serves every cluster, and ``"auto"`` takes the first
@@ -43,7 +44,14 @@ class Connection:
         files: a Files implementation to use in place of the one that fits.
         am_classes: whose Hadoop classes an ApplicationMaster starts with: ``"cluster"`` or ``"shipped"``.
         principal, keytab, ccache: where the tickets of a cluster with Kerberos come from; see
-            :class:`~knit_provider.yarn.kerberos.KerberosLogin`.
+            :class:`~knit_provider.yarn.kerberos.KerberosLogin`. With none of them, the tokens of the file that
+            ``HADOOP_TOKEN_FILE_LOCATION`` names are used too, and stand in for a ticket where there is none.
+        keytab_base64: a keytab's content in place of its path.
+        proxy_user: whom to act for, where the cluster lets the login do that.
+
+    Attributes:
+        user: who owns the applications and files: ``proxy_user``, else ``caller``.
+        caller: who logs in.
 
     Raises:
         ConfigurationError: for an argument that cannot be used, or a user who is not the one with the ticket.
@@ -65,14 +73,25 @@ class Connection:
         principal: str | None = None,
         keytab: str | None = None,
         ccache: str | None = None,
+        keytab_base64: str | None = None,
+        proxy_user: str | None = None,
     ) -> None:
         if bridge not in BRIDGES:
             raise ConfigurationError(f"bridge={bridge!r} is not one of {', '.join(BRIDGES)}")
         self.conf = conf
-        self.login = KerberosLogin(principal, keytab, ccache)
+        self._keytab = None if keytab_base64 is None else PrivateKeytab(keytab_base64, keytab)
+        self.login = KerberosLogin(principal, keytab if self._keytab is None else self._keytab.path, ccache)
+        given = self.login != KerberosLogin()
         # Without any file a login is what tells that the cluster has Kerberos, before anybody can be asked.
-        self._has_kerberos = conf.is_secure or self.login != KerberosLogin()
-        self.user = self._user_of_ticket(user, conf) if self._has_kerberos else user or conf.user
+        self._has_kerberos = conf.is_secure or given
+        self._borrowed = None if given or proxy_user else BorrowedTokens.of_environment()
+        # Whoever has no ticket lives on what was lent to them.
+        self._by_tokens = (
+            self._has_kerberos and self._borrowed is not None and not conf.password and self.login.who() is None
+        )
+        self.proxy_user = _checked_user(proxy_user)
+        self.caller = self._user_of_ticket(user, conf) if self._has_kerberos else user or conf.user
+        self.user = self.proxy_user or self.caller
         self.hdfs_home = hdfs_home
         self.jar = jar
         self.am_classes = am_classes
@@ -88,8 +107,10 @@ class Connection:
         self._files: Files | None = None
         self._paths: Paths | None = None
         # None is what the session finds right by itself: a password where there is one, else the default ticket.
-        self._auth = KerberosAuth(self.login) if self._has_kerberos and not conf.password else None
-        self.session = Session(conf, user=self.user, auth=self._auth)
+        kerberos = self._has_kerberos and not conf.password and not self._by_tokens
+        self._auth = KerberosAuth(self.login) if kerberos else None
+        auth = TokenAuth(lambda: self._rm_token().to_text(), conf.rm_web_addresses()) if self._by_tokens else self._auth
+        self.session = Session(conf, user=self.caller, auth=auth, acted_for=self.proxy_user)
         self.api = YARNAPI(session=self.session)
 
     @property
@@ -105,7 +126,8 @@ class Connection:
                 else:
                     self._full_conf = self.conf.with_cluster(self.api.cluster_conf())
                     if self._has_kerberos and not self.conf.get(_RULES):
-                        self.user = self.session.user = self._user_of_ticket(None, self._full_conf)
+                        self.caller = self.session.caller = self._user_of_ticket(None, self._full_conf)
+                        self.user = self.session.user
             return self._full_conf
 
     @property
@@ -147,8 +169,10 @@ class Connection:
         if self.secure:
             from knit_provider.yarn.bridge.delegation import DelegationTokens
 
-            tokens = DelegationTokens(self.full_conf, self.user, self._auth)
-        owner = None if self.secure or self.conf.password else self.user
+            tokens = DelegationTokens(
+                self.full_conf, self.caller, self._auth, acted_for=self.proxy_user, borrowed=self._borrowed
+            )
+        owner = self.proxy_user or (None if self.secure or self.conf.password else self.user)
         return RestBridge(self.api, self.full_conf, self.files, user=owner, tokens=tokens, fallback=fallback)
 
     def _jvm_bridge(self) -> JvmBridge:
@@ -158,10 +182,12 @@ class Connection:
 
                 self._jvm = JvmBridge(
                     self.full_conf,
-                    user=self.user,
+                    user=self.caller,
+                    proxy_user=self.proxy_user,
                     principal=self.login.principal,
                     keytab=self.login.keytab,
-                    ccache=self.login.cache_file if self.secure else None,
+                    ccache=self.login.cache_file if self.secure and not self._by_tokens else None,
+                    token_file=self._borrowed.path if self._borrowed is not None else None,
                     java_home=self.java_home,
                     hadoop_home=self.hadoop_home,
                 )
@@ -183,6 +209,8 @@ class Connection:
                     principal=self.login.principal,
                     keytab=self.login.keytab,
                     ccache=self.login.ccache,
+                    caller=None if self.proxy_user is None else self.caller,
+                    borrowed=self._borrowed if self._by_tokens else None,
                 )
             return self._files
 
@@ -199,19 +227,18 @@ class Connection:
     def acting_as(self, user: str) -> Connection:
         """The same cluster as another user, for a spec that names one.
 
-        Raises:
-            ConfigurationError: on a cluster with Kerberos, where nobody becomes somebody else by naming them.
+        With Kerberos, or where we act for somebody already, the login acts for that user.
         """
         if user == self.user:
             return self
-        if self.secure:
-            raise ConfigurationError(
-                f"user: {user} is not who we are ({self.user}), and this cluster authenticates with Kerberos; "
-                f"get a ticket for {user}, or leave user out"
-            )
+        by_proxy = self.secure or self.proxy_user is not None
         return Connection(
             self.conf,
-            user=user,
+            user=None if self.secure else self.caller if by_proxy else user,
+            proxy_user=user if by_proxy and user != self.caller else None,
+            principal=self.login.principal,
+            keytab=self.login.keytab,
+            ccache=self.login.ccache,
             hdfs_home=self.hdfs_home,
             staging=self._staging,
             java_home=self.java_home,
@@ -224,17 +251,31 @@ class Connection:
 
     def _user_of_ticket(self, user: str | None, conf: HadoopConf) -> str:
         """Who Hadoop takes the ticket's principal for; without a ticket, whoever was named or runs this."""
-        principal = self.login.who()
+        ours = f"the Kerberos ticket is {principal}'s" if (principal := self.login.who()) else ""
+        if self._by_tokens and self._borrowed is not None and (principal := self._borrowed.owner(conf)):
+            ours = f"the tokens in {self._borrowed.path} are {principal}'s"
         given = user or self.conf.short("user")
         if principal is None:
             return str(given or self.conf.user)
         found = short_name(principal, conf.get(_RULES))
         if given and given != found:
             raise ConfigurationError(
-                f"user={given!r}, but the Kerberos ticket is {principal}'s, who is {found} on this cluster; get a "
-                f"ticket for {given} (kinit, or principal= and keytab=), or leave user out"
+                f"user={given!r}, but {ours}, who is {found} on this cluster; get a ticket for {given} (kinit, or "
+                f"principal= and keytab=), or leave user out. To act for {given}, where the cluster lets {found} do "
+                f"that, give proxy_user={given!r}"
             )
         return found
+
+    def _rm_token(self) -> Token:
+        borrowed = self._borrowed
+        token = borrowed.for_resource_manager(self._full_conf or self.conf) if borrowed is not None else None
+        if token is None:
+            raise AuthenticationFailed(
+                "there is no Kerberos ticket, and no token for the ResourceManager: "
+                f"{borrowed.described() if borrowed is not None else 'nothing is borrowed'}. Run kinit, or give "
+                "principal= and keytab="
+            )
+        return token
 
     def check_login(self) -> None:
         """Make sure, before anything is begun, that there is a ticket where the cluster wants one.
@@ -242,8 +283,11 @@ class Connection:
         Raises:
             ConfigurationError, AuthenticationFailed: there is none; the message says what to do.
         """
-        if self._auth is not None:
+        if self._by_tokens:
+            self._rm_token()
+        elif self._auth is not None:
             self.login.check()
+        if self._by_tokens or self._auth is not None:
             _ = self.full_conf  # Its rules may call the principal by another name than the files here.
 
     def prestart(self) -> None:
@@ -270,3 +314,11 @@ class Connection:
             self._bridge = self._jvm = None
             self._files = None
         self.session.close()
+        if self._keytab is not None:
+            self._keytab.remove()
+
+
+def _checked_user(proxy_user: str | None) -> str | None:
+    if proxy_user is not None and (not isinstance(proxy_user, str) or not proxy_user.strip()):
+        raise ConfigurationError(f"proxy_user={proxy_user!r} is no user's name; leave it out or give a string")
+    return proxy_user

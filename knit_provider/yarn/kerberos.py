@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
+import shutil
+import tempfile
 import uuid
+import weakref
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -155,6 +159,48 @@ class KerberosLogin:
         if self.keytab is not None:
             return f"the ticket of {self.principal} has expired and the KDC gives no new one"
         return f"the Kerberos ticket in {self.ccache or 'the credential cache'} has expired: run kinit again"
+
+
+class PrivateKeytab:
+    """A keytab that came as text, in a file of its own that only this user can read.
+
+    The file goes with :meth:`remove`, with this object, or with the process; a process that is killed leaves it.
+
+    Args:
+        text: the keytab in base64; white space does not count.
+        other: a keytab that was given too, which is one too many.
+
+    Attributes:
+        path: of the file.
+
+    Raises:
+        ConfigurationError: it is no keytab; says nothing of what it is.
+    """
+
+    def __init__(self, text: str, other: str | None = None) -> None:
+        if other is not None:
+            raise ConfigurationError("keytab= and keytab_base64= are two ways to give a keytab; give one of them")
+        try:
+            content = base64.b64decode("".join(text.split()), validate=True)
+        except (ValueError, AttributeError):
+            content = b""
+        if content[:2] not in (b"\x05\x02", b"\x05\x01"):
+            raise ConfigurationError("keytab_base64 is no keytab in base64; make it with `base64 -w0 FILE`")
+        folder = tempfile.mkdtemp(prefix="knit-keytab-")  # 0700
+        self._gone = weakref.finalize(self, _remove_folder, folder, os.getpid())
+        self.path = os.path.join(folder, "keytab")
+        with open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+
+    def remove(self) -> None:
+        """Remove the file. Nothing new can be done with it; what has a ticket keeps it."""
+        self._gone()
+
+
+def _remove_folder(folder: str, owner: int) -> None:
+    # A forked child has this object too, and the parent still needs the file.
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def import_gssapi() -> Any:

@@ -60,6 +60,10 @@ class Knit:
             uploaded once), which takes most of its start-up time away. See "Speed" in the documentation.
         principal, keytab: on a cluster with Kerberos, who to log in as and the file with that principal's key.
         ccache: a credential cache in place of the environment's. See "Kerberos" in the documentation.
+        keytab_base64: the keytab's content in place of its path. It lies in a private temporary file until
+            :meth:`close`.
+        proxy_user: whom to act for: applications and files are theirs. The cluster has to allow it
+            (``hadoop.proxyuser.*``).
 
     Raises:
         ConfigurationError: for a parameter or file that cannot be used.
@@ -100,6 +104,8 @@ class Knit:
             principal=settings.principal,
             keytab=settings.keytab,
             ccache=settings.ccache,
+            keytab_base64=settings.keytab_base64,
+            proxy_user=settings.proxy_user,
         )
         self._applications: dict[str, Application] = {}
         self._others: list[Connection] = []

@@ -36,6 +36,8 @@ class KnitSettings:
     principal: str | None = None
     keytab: str | None = None
     ccache: str | None = None
+    keytab_base64: str | None = field(default=None, repr=False)
+    proxy_user: str | None = None
     cluster: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def load_conf(self, autodetect: bool, pars: Mapping[str, Any] | None) -> HadoopConf:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,11 +15,12 @@ from knit_provider.localcluster import LocalCluster
 from knit_provider.yarn.bridge.base import AggregatedContainer
 from knit_provider.yarn.bridge.jvm import JvmBridge
 from knit_provider.yarn.config import HadoopConf
-from knit_provider.yarn.errors import ClusterUnavailable
+from knit_provider.yarn.errors import ClusterUnavailable, PermissionDenied
 from knit_provider.yarn.files.choose import ChosenFiles
 from knit_provider.yarn.files.port import RemoteFileNotFound
 from knit_provider.yarn.rest import Session, history
 from knit_provider.yarn.rest.history import HistoryLogs
+from tests.hadoop.fronts import Front, front
 from tests.hadoop.support import api_of, submit_shell, until
 
 USER = "alice"
@@ -196,6 +198,23 @@ def test_a_server_that_is_silent_is_waited_for_once(
                 silent.accept()[0].close()
                 asked += 1
     assert asked == 1
+
+
+def test_a_server_that_refuses_the_login_leaves_it_to_the_filesystem(conf: HadoopConf, app_id: str) -> None:
+    """As one does that is asked by a login that acts for somebody else."""
+    refusal = {"exception": "ForbiddenException", "javaClassName": "x", "message": "not yours"}
+
+    def refuse(handler: Front, answer: object) -> bool:
+        handler.send(403, "application/json", json.dumps({"RemoteException": refusal}).encode())
+        return True
+
+    with front("127.0.0.1:1", refuse) as address:
+        refusing = away(conf, **{"mapreduce.jobhistory.webapp.address": address})
+        with Session(refusing, user=USER) as session:
+            logs = HistoryLogs(session, files=ChosenFiles(conf, USER))
+            assert len(logs.aggregated_containers(app_id, USER)) == 5
+        with Session(refusing, user="bob") as session, pytest.raises(PermissionDenied, match="not yours"):
+            HistoryLogs(session, files=ChosenFiles(conf, "bob")).aggregated_containers(app_id, USER)
 
 
 def test_of_several_servers_the_first_that_has_the_service_answers(

@@ -120,6 +120,16 @@ def test_clocks_that_differ(make_knit: Callable[..., Knit], realm: Realm, tmp_pa
         knit.yarn_api.cluster_metrics()
 
 
+def test_nothing_is_submitted_with_a_clock_that_is_wrong(
+    make_knit: Callable[..., Knit], realm: Realm, tmp_path: Path
+) -> None:
+    before = set(make_knit().yarn_api.apps)
+    cache = shifted(realm.ticket("alice", tmp_path / "cache"), 3600)
+    with pytest.raises(AuthenticationFailed, match="clocks"):
+        make_knit(user=None, ccache=str(cache), bridge="rest").start("true")
+    assert set(make_knit().yarn_api.apps) == before
+
+
 def test_the_kdc_is_away(realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
     conf = tmp_path / "krb5.conf"
     conf.write_text(realm.krb5_conf.read_text().replace(realm.address, f"127.0.0.1:{free_port}"))

@@ -1,4 +1,4 @@
-"""Delegation tokens for the filesystems of an application, had over HTTP.
+"""Delegation tokens for the filesystems of an application, had over HTTP or borrowed.
 
 WebHDFS hands out a token of a kind of its own (``WEBHDFS delegation``), which neither the ResourceManager renews nor
 the NameNodes' RPC port takes. Identifier and password are those of an ordinary HDFS token all the same, so it becomes
@@ -8,109 +8,85 @@ one under the other kind and with the service that Hadoop's RPC client looks for
 
 from __future__ import annotations
 
-import base64
-import binascii
-import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from knit_provider.yarn.config.namenodes import rpc_address
-from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
+from knit_provider.yarn.bridge.kms import KeyServers, key_provider
+from knit_provider.yarn.errors import AuthenticationFailed, ClusterUnavailable, ConfigurationError
 from knit_provider.yarn.files.choose import root_of
 from knit_provider.yarn.files.namenodes import NameNodes
+from knit_provider.yarn.tokens import HDFS_KIND, BorrowedTokens, Token, hdfs_service
 
 if TYPE_CHECKING:
     from knit_provider.yarn.config import HadoopConf
 
-HDFS_KIND = "HDFS_DELEGATION_TOKEN"
-
 
 @dataclass(frozen=True)
-class Token:
-    """A delegation token of Hadoop's.
+class Collected:
+    """The tokens of one application.
 
     Attributes:
-        identifier: what the issuer knows it by.
-        password: its secret.
-        kind: which renewer and which client it is for.
-        service: where it counts.
+        texts: by service, each in its URL-safe form.
+        borrowed: some are somebody else's too, so that they must outlive the application.
     """
 
-    identifier: bytes
-    password: bytes
-    kind: str
-    service: str
-
-    def __repr__(self) -> str:
-        return f"<Token {self.kind} for {self.service}>"
-
-    @classmethod
-    def parse(cls, text: str) -> Token:
-        """Read a token in Hadoop's URL-safe form (base64 without padding).
-
-        Raises:
-            ValueError: it is none.
-        """
-        try:
-            data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        except binascii.Error as e:
-            raise ValueError(f"it is not base64: {e}") from e
-        fields = []
-        for _ in range(4):
-            length, data = _read_vint(data)
-            if not 0 <= length <= len(data):
-                raise ValueError(f"a field of {length} bytes, with {len(data)} to come")
-            fields.append(data[:length])
-            data = data[length:]
-        return cls(fields[0], fields[1], fields[2].decode(), fields[3].decode())
-
-    def to_text(self) -> str:
-        """The URL-safe form, as the ResourceManager's REST interface takes it."""
-        fields = (self.identifier, self.password, self.kind.encode(), self.service.encode())
-        data = b"".join(_vint(len(field)) + field for field in fields)
-        return base64.urlsafe_b64encode(data).decode().rstrip("=")
+    texts: Mapping[str, str]
+    borrowed: bool = False
 
 
 class DelegationTokens:
-    """Asks NameNodes for the tokens of one user.
+    """Asks NameNodes and key servers for the tokens of one user.
 
     Args:
         conf: the cluster's configuration, completed by what the ResourceManager says of itself.
         user: the user's short name.
-        auth: the ``requests`` authentication that the NameNodes take.
+        auth: the ``requests`` authentication that the NameNodes take; None where there is no login, only ``borrowed``
+            tokens.
         verify: as in ``requests``.
+        acted_for: whom the login acts for (``doas``), if it is not for itself.
+        borrowed: tokens that the application gets too; what there is among them is not asked for again.
     """
 
-    def __init__(self, conf: HadoopConf, user: str, auth: Any, verify: bool | str | None = None) -> None:
+    def __init__(
+        self,
+        conf: HadoopConf,
+        user: str,
+        auth: Any,
+        verify: bool | str | None = None,
+        *,
+        acted_for: str | None = None,
+        borrowed: BorrowedTokens | None = None,
+    ) -> None:
         self._conf = conf
         self._user = user
         self._auth = auth
         self._verify = verify
+        self._acted_for = acted_for
+        self._borrowed = borrowed
 
-    def collect(self, filesystems: Iterable[str]) -> dict[str, str]:
-        """A token for each HDFS that the application touches: these, the default one and that of the logs.
+    def collect(self, filesystems: Iterable[str]) -> Collected:
+        """A token for each HDFS that the application touches, and for the key servers of their encryption zones.
 
-        NodeManagers write the logs as the user, with the application's tokens.
-
-        Returns:
-            The tokens in their URL-safe form, by service.
+        These are the ones named, the default one and that of the logs: NodeManagers write those as the user, with the
+        application's tokens.
 
         Raises:
-            ConfigurationError: nothing says who may renew them, or where a NameNode is.
-            AuthenticationFailed, PermissionDenied, ClusterUnavailable: a NameNode refused, or is away.
+            ConfigurationError: nothing says who may renew them, or where a NameNode is; or the borrowed tokens cannot
+                be read.
+            AuthenticationFailed, PermissionDenied, ClusterUnavailable: a NameNode or key server refused, or is away;
+                or there is no login, and no borrowed token for it.
         """
         default = self._conf.default_fs
         log_dir = str(self._conf.get("yarn.nodemanager.remote-app-log-dir") or "/")
         roots = dict.fromkeys(root_of(uri, default) for uri in ("/", *filesystems, log_dir))
-        renewer = self.renewer()
-        tokens = {}
+        borrowed = self._borrowed.to_pass_on() if self._borrowed is not None else {}
+        tokens = dict(borrowed)
         for root in roots:
             if root.startswith("hdfs://"):
-                token = self._fetch(root, renewer)
-                tokens[token.service] = token.to_text()
-        return tokens
+                self._add(tokens, root)
+        return Collected({service: token.to_text() for service, token in tokens.items()}, bool(borrowed))
 
     def renewer(self) -> str:
         """Who renews them: the ResourceManager, by its principal.
@@ -128,12 +104,31 @@ class DelegationTokens:
         host = urlsplit(self._conf.rm_web_addresses()[0]).hostname or ""
         return principal.replace("_HOST", host.lower())
 
-    def _fetch(self, root: str, renewer: str) -> Token:
-        namenodes = NameNodes(self._conf.namenode_web_addresses(root), self._user, self._auth, self._verify)
+    def _add(self, tokens: dict[str, Token], root: str) -> None:
+        service = hdfs_service(self._conf, root)
+        if self._auth is None:
+            # With tokens alone nobody gets further ones, neither here nor from a key server.
+            if service not in tokens:
+                raise AuthenticationFailed(
+                    f"there is no Kerberos ticket, and no token for {root} (service {service}): "
+                    f"{self._borrowed.described() if self._borrowed else 'nothing is borrowed'}"
+                )
+            return
+        namenodes = NameNodes(
+            self._conf.namenode_web_addresses(root), self._user, self._auth, self._verify, acted_for=self._acted_for
+        )
         try:
-            answer = namenodes.call("GET", "GETDELEGATIONTOKEN", "/", renewer=renewer)
+            if service not in tokens:
+                tokens[service] = self._fetch(namenodes, root, service)
+            keys = key_provider(self._conf, namenodes)
         finally:
             namenodes.close()
+        if keys is not None and keys not in tokens:
+            with KeyServers(keys, self._auth, self._verify, acted_for=self._acted_for) as servers:
+                tokens[keys] = servers.token(self.renewer())
+
+    def _fetch(self, namenodes: NameNodes, root: str, service: str) -> Token:
+        answer = namenodes.call("GET", "GETDELEGATIONTOKEN", "/", renewer=self.renewer())
         found = answer.get("Token")
         text = found.get("urlString") if isinstance(found, dict) else None
         if not text:
@@ -145,36 +140,4 @@ class DelegationTokens:
             token = Token.parse(str(text))
         except (ValueError, UnicodeDecodeError) as e:
             raise ClusterUnavailable(f"the NameNode of {root} gave a delegation token that is none: {e}") from e
-        return replace(token, kind=HDFS_KIND, service=self._service(root))
-
-    def _service(self, root: str) -> str:
-        """Where the token counts, as Hadoop's client writes it."""
-        address = rpc_address(self._conf, root)
-        if address is None:
-            return f"ha-hdfs:{root.partition('://')[2]}"
-        if not self._conf.get_bool("hadoop.security.token.service.use_ip", True):
-            return f"{address.host.lower()}:{address.port}"
-        try:
-            return f"{socket.gethostbyname(address.host)}:{address.port}"
-        except OSError as e:
-            raise ClusterUnavailable(f"the host name of {root} is unknown here: {e}") from e
-
-
-def _vint(number: int) -> bytes:
-    """A length as Hadoop's ``WritableUtils`` writes it."""
-    if number <= 127:
-        return bytes([number])
-    data = number.to_bytes((number.bit_length() + 7) // 8, "big")
-    return bytes([(-112 - len(data)) & 0xFF]) + data
-
-
-def _read_vint(data: bytes) -> tuple[int, bytes]:
-    if not data:
-        raise ValueError("it ends too early")
-    first = data[0] - 256 if data[0] > 127 else data[0]
-    if first >= -112:
-        return first, data[1:]
-    size = -112 - first
-    if size > 8 or len(data) <= size:
-        raise ValueError("a length that is none")
-    return int.from_bytes(data[1 : 1 + size], "big"), data[1 + size :]
+        return replace(token, kind=HDFS_KIND, service=service)

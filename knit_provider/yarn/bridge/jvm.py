@@ -32,6 +32,7 @@ class JvmBridge:
         proxy_user: whom to act for on top of that, if the cluster lets us.
         principal, keytab: Kerberos login; default the ticket cache.
         ccache: file of the ticket cache; default the environment's.
+        token_file: borrowed tokens, which an application gets too; default none.
         java_home, hadoop_home: for the JVM; default what the environment says.
         log_level: of Hadoop's own logging.
         class_archive: see :class:`knit_provider.yarn.gateway.settings.GatewaySettings`.
@@ -49,6 +50,7 @@ class JvmBridge:
         principal: str | None = None,
         keytab: str | None = None,
         ccache: str | None = None,
+        token_file: str | None = None,
         java_home: str | None = None,
         hadoop_home: str | None = None,
         log_level: str = "WARN",
@@ -63,6 +65,7 @@ class JvmBridge:
             principal=principal if keytab else None,
             keytab=keytab,
             ccache=ccache,
+            token_file=token_file,
             conf_resources=tuple(conf.files),
             conf=tuple(sorted(conf.beyond_files().items())),
             java_home=java_home,

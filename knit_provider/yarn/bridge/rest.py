@@ -123,7 +123,7 @@ class RestBridge:
     def submit(self, submission: Submission) -> SubmitResult:
         """Submit an application."""
         deadline = time.monotonic() + _DEADLINE
-        tokens = self._tokens.collect(submission.token_filesystems) if self._tokens is not None else {}
+        tokens = self._tokens.collect(submission.token_filesystems) if self._tokens is not None else None
         document = submission_document(submission, tokens)
         self._post(submission.application_id, document)
         return self._await_accepted(submission.application_id, deadline)

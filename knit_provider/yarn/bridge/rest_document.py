@@ -1,8 +1,7 @@
 """A submission in the words of the ResourceManager's REST interface.
 
-Its names are those of Hadoop's ``ApplicationSubmissionContextInfo``. Three things that a submission by RPC can have are
-missing there: a lifetime, which is set afterwards, resources of the ApplicationMaster beside memory and processors, and
-a way to submit as somebody else.
+Its names are those of Hadoop's ``ApplicationSubmissionContextInfo``. Two things that a submission by RPC can have are
+missing there: a lifetime, which is set afterwards, and resources of the ApplicationMaster beside memory and processors.
 """
 
 from __future__ import annotations
@@ -10,21 +9,24 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from knit_provider.yarn.bridge.base import AmLaunch, LocalResource, Submission
 from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.units import check_int
 
+if TYPE_CHECKING:
+    from knit_provider.yarn.bridge.delegation import Collected
+
 _RESERVATION = re.compile(r"reservation_\d+_\d+", re.ASCII)
 
 
-def submission_document(submission: Submission, tokens: Mapping[str, str] | None = None) -> dict[str, Any]:
+def submission_document(submission: Submission, tokens: Collected | None = None) -> dict[str, Any]:
     """What is posted to ``/ws/v1/cluster/apps``.
 
     Args:
         submission: the application.
-        tokens: delegation tokens by service, each in Hadoop's URL-safe form.
+        tokens: its delegation tokens, on a cluster that has any.
 
     Raises:
         ConfigurationError: a number or id cannot be one, or the ApplicationMaster wants a resource that cannot be said
@@ -52,11 +54,15 @@ def submission_document(submission: Submission, tokens: Mapping[str, str] | None
         "application-type": submission.type,
         "application-tags": {"tag": list(submission.tags)},
         "unmanaged-AM": False,
-        "cancel-tokens-when-complete": True,
+        # What was lent is still needed by whoever lent it.
+        "cancel-tokens-when-complete": tokens is None or not tokens.borrowed,
         "max-app-attempts": submission.max_attempts,
         "keep-containers-across-application-attempts": submission.keep_containers,
         "resource": {"memory": am.memory, "vCores": am.vcores},
-        "am-container-spec": {**_launch(am), "credentials": _credentials(submission, tokens or {})},
+        "am-container-spec": {
+            **_launch(am),
+            "credentials": _credentials(submission, tokens.texts if tokens is not None else {}),
+        },
     }
     acls = {"VIEW_APP": submission.acls.view, "MODIFY_APP": submission.acls.modify}
     if any(value is not None for value in acls.values()):

@@ -9,7 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from knit_provider.yarn.config.namenodes import rpc_address
-from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError
+from knit_provider.yarn.errors import (
+    AuthenticationFailed,
+    ClusterUnavailable,
+    ConfigurationError,
+    KnitError,
+    PermissionDenied,
+)
 from knit_provider.yarn.files.hdfs import Hdfs
 from knit_provider.yarn.files.namenodes import DataNodeUnreachable, NameNodes
 from knit_provider.yarn.files.native import NameNodeSilent, NativeFiles, NotServed
@@ -19,6 +25,7 @@ from knit_provider.yarn.spec.environment import scheme_of
 
 if TYPE_CHECKING:
     from knit_provider.yarn.config import HadoopConf
+    from knit_provider.yarn.tokens import BorrowedTokens
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -46,6 +53,8 @@ class ChosenFiles:
         auth: a ``requests`` authentication object in place of ``user.name``.
         verify: as in ``requests``.
         principal, keytab, ccache: the Kerberos login for hdfs-native; default the environment's ticket cache.
+        caller: whose login acts for ``user``, if that is somebody else.
+        borrowed: tokens that take the place of a login.
     """
 
     def __init__(
@@ -60,16 +69,20 @@ class ChosenFiles:
         principal: str | None = None,
         keytab: str | None = None,
         ccache: str | None = None,
+        caller: str | None = None,
+        borrowed: BorrowedTokens | None = None,
     ) -> None:
         self._conf = conf
         self._user = user
+        self._caller = caller
+        self._borrowed = borrowed
         self._gateway = gateway
         self._default = root_of(default or conf.default_fs, conf.default_fs)
         self._auth = auth
         self._verify = verify
         self._login = {"principal": principal, "keytab": keytab, "ccache": ccache}
         self._ways: dict[tuple[str, str], NativeFiles | WebHDFS | None] = {}
-        self._reasons: dict[tuple[str, str], str] = {}
+        self._reasons: dict[tuple[str, str], Exception] = {}
         self._lock = threading.RLock()
 
     def serving(self, path: str) -> str:
@@ -191,7 +204,7 @@ class ChosenFiles:
     def _retire(self, root: str, name: str, error: KnitError) -> None:
         with self._lock:
             self._ways[root, name] = None
-            self._reasons[root, name] = str(error)
+            self._reasons[root, name] = error
         following, files = self._chosen(root)
         if files is not None or self._gateway is not None:
             _log.warning("files in %s go through %s from now on: %s", root, following, error)
@@ -203,12 +216,17 @@ class ChosenFiles:
                 return name, way
         return GATEWAY, None
 
-    def why_gateway(self, path: str) -> ClusterUnavailable | None:
+    def why_gateway(self, path: str) -> KnitError | None:
         """What keeps everything but the gateway from serving a path; None where something serves it without a JVM."""
         root = root_of(path, self._default)
         if self._chosen(root)[1] is not None:
             return None
-        return ClusterUnavailable(f"nothing here serves the filesystem {root} without a JVM. {self._why(root)}")
+        return self._kind(root)(f"nothing here serves the filesystem {root} without a JVM. {self._why(root)}")
+
+    def _kind(self, root: str) -> type[KnitError]:
+        """What it is that no way serves: who was asked and refused is not away."""
+        last = self._reasons.get((root, WEB))
+        return type(last) if isinstance(last, (AuthenticationFailed, PermissionDenied)) else ClusterUnavailable
 
     def _why(self, root: str) -> str:
         return "; ".join(
@@ -218,7 +236,7 @@ class ChosenFiles:
     def _through_gateway(self, root: str) -> Files:
         reasons = self._why(root)
         if self._gateway is None:
-            raise ClusterUnavailable(
+            raise self._kind(root)(
                 f"nothing here serves the filesystem {root}. {reasons}. Repair one of these, or let the JVM do it: "
                 'bridge="jvm", with Java and Hadoop\'s classes'
             )
@@ -238,10 +256,12 @@ class ChosenFiles:
                     # Where the NameNode itself is down, the last way will say so in its turn.
                     _log.info("%s does not serve %s: %s", name, root, error)
                     self._ways[root, name] = None
-                    self._reasons[root, name] = str(error)
+                    self._reasons[root, name] = error
             return self._ways[root, name]
 
     def _try_native(self, root: str) -> NativeFiles:
+        if self._caller is not None:
+            raise _Unfit("whom to act for, it takes from the environment only (HADOOP_PROXY_USER)")
         reason = NativeFiles.why_not(self._conf, self._user, root=root, **self._login)
         if reason is not None:
             raise _Unfit(reason)
@@ -252,14 +272,27 @@ class ChosenFiles:
     def _try_web(self, root: str) -> WebHDFS:
         if scheme_of(root + "/") not in ("hdfs", "webhdfs", "swebhdfs"):
             raise _Unfit(f"{root} is no HDFS")
-        if self._conf.is_secure and self._auth is None:
+        borrowed = self._borrowed
+        if self._conf.is_secure and self._auth is None and borrowed is None:
             raise _Unfit("the cluster wants Kerberos, and no authentication for HTTP is at hand")
         addresses = self._conf.namenode_web_addresses(root)
-        namenodes = NameNodes(addresses, self._user, self._auth, self._verify)
+        if borrowed is not None:
+            namenodes = NameNodes(
+                addresses, self._user, verify=self._verify, delegation=lambda: self._borrowed_text(borrowed, root)
+            )
+        else:
+            acted_for = None if self._caller is None else self._user
+            namenodes = NameNodes(addresses, self._caller or self._user, self._auth, self._verify, acted_for=acted_for)
         web = WebHDFS(root, namenodes)
         web.uri_home()
         self._check_port(root, namenodes)
         return web
+
+    def _borrowed_text(self, borrowed: BorrowedTokens, root: str) -> str:
+        token = borrowed.for_hdfs(self._conf, root)
+        if token is None:
+            raise AuthenticationFailed(f"there is no token for {root}: {borrowed.described()}")
+        return token.to_text()
 
     def _check_port(self, root: str, namenodes: NameNodes) -> None:
         """The paths that we write are read at the RPC port, by containers: a web port that works proves nothing of it.

@@ -18,9 +18,12 @@ from knit_provider.yarn.errors import ConfigurationError, KnitError
 from knit_provider.yarn.files.local import LocalContent
 from knit_provider.yarn.files.namenodes import DataNodeUnreachable
 from knit_provider.yarn.files.port import FileStatus, Moved, RemoteFileExists, RemoteFileNotFound
+from knit_provider.yarn.rest.transport import Unanswered
 
 _PARALLEL = 8
 _PAGE = 1000
+# A DataNode that is slow to take a request makes the file when the connection is cut already.
+_LATE = (0.0, 0.2, 0.8, 2.0)
 
 
 class Hdfs(ABC):
@@ -93,7 +96,7 @@ class Hdfs(ABC):
             # Beside a folder that is named after the digest, so that this one never holds anything but its one file.
             beside = parent.rpartition("/")[0] if sha256 and parent.endswith(f"/{sha256}") else parent
             temporary = f"{beside}/.tmp-{uuid.uuid4()}"
-            published = False
+            published = late = False
             try:
                 self._create(temporary, content, parents=True, replication=replication)
                 content.check_unchanged(sha256)
@@ -109,11 +112,20 @@ class Hdfs(ABC):
             except DataNodeUnreachable:
                 content.rewind()  # another way in sends it all once more
                 raise
+            except Unanswered:
+                late = True
+                raise
             finally:
                 if not published:
-                    with contextlib.suppress(KnitError):
-                        self.delete(temporary)
+                    self._discard(temporary, _LATE if late else (0.0,))
             return replace(uploaded, path=self.root + target)
+
+    def _discard(self, temporary: str, pauses: Sequence[float]) -> None:
+        for pause in pauses:
+            time.sleep(pause)
+            with contextlib.suppress(KnitError):
+                if self.delete(temporary):
+                    return
 
     def touch(self, path: str) -> None:
         """Set a file's modification time to now; make it where it isn't there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
@@ -20,6 +20,7 @@ from knit_provider.yarn.errors import (
     PermissionDenied,
 )
 from knit_provider.yarn.files.port import RemoteFileExists, RemoteFileNotFound
+from knit_provider.yarn.proxy_user import with_way_out
 from knit_provider.yarn.rest.answers import Answer
 from knit_provider.yarn.rest.transport import CONNECT_TIMEOUT, Transport, Unanswered, _unanswered
 
@@ -113,14 +114,27 @@ class NameNodes:
         user: sent as ``user.name``.
         auth: a ``requests`` authentication object in place of ``user.name``.
         verify: as in ``requests``.
+        acted_for: whom that user or login acts for (``doas``), if it is not for itself.
+        delegation: gives a delegation token in place of any login, in its URL-safe form.
     """
 
-    def __init__(self, addresses: Sequence[str], user: str, auth: Any = None, verify: bool | str | None = None) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        user: str,
+        auth: Any = None,
+        verify: bool | str | None = None,
+        *,
+        acted_for: str | None = None,
+        delegation: Callable[[], str] | None = None,
+    ) -> None:
         if not addresses:
             raise ConfigurationError("no NameNode with a web interface is configured; set dfs.namenode.http-address")
         self.addresses = tuple(address.rstrip("/") for address in addresses)
         self.user = user
         self._names_user = auth is None
+        self._acted_for = acted_for
+        self._delegation = delegation
         self._transport = _FilesTransport(auth, verify, keep_cookies=auth is not None)
         self._active = self.addresses[0]
         self._lock = threading.Lock()
@@ -249,13 +263,17 @@ class NameNodes:
             return [self._active, *(address for address in self.addresses if address != self._active)]
 
     def _identity(self) -> dict[str, str]:
-        return {"user.name": self.user} if self._names_user else {}
+        if self._delegation is not None:
+            return {"delegation": self._delegation()}
+        named = {"user.name": self.user} if self._names_user else {}
+        return named if self._acted_for is None else {**named, "doas": self._acted_for}
 
     def _error(self, answer: Answer, path: str) -> KnitError:
         remote = answer.remote_exception()
         if remote is None:
             if answer.status == 401:
-                return AuthenticationFailed(f"{answer.url} does not accept user {self.user}: {answer.shown()}")
+                who = "the delegation token" if self._delegation is not None else f"user {self.user}"
+                return AuthenticationFailed(f"{answer.url} does not accept {who}: {answer.shown()}")
             return ClusterUnavailable(
                 f"{answer.url} answered {answer.shown()}, which is no answer of WebHDFS's; is that the NameNode's web "
                 "port (9870 by default), and is dfs.webhdfs.enabled true?"
@@ -273,14 +291,15 @@ def error_from_hdfs(exception: str, message: str, path: str, status: int = 0) ->
         status: of the HTTP answer that it came in, where it came in one.
     """
     words = first_line(message)
-    kind = _ERRORS.get(exception)
+    # WebHDFS wraps it into an exception of another kind.
+    kind = AuthenticationFailed if "$InvalidToken" in f"{exception}{message}" else _ERRORS.get(exception)
     if kind is None and "could only be written to" in words:
         return ClusterUnavailable(f"{path}: HDFS has no DataNode with room for it: {words}")
     if kind is None:
         kind = ClusterUnavailable if status >= 500 or exception in _NOT_ACTIVE else KnitError
     if kind is ConfigurationError and "Quota" in exception:
         words = f"the quota is exceeded: {words}"
-    return kind(f"{path}: {words}" if path not in words else words)
+    return with_way_out(kind(f"{path}: {words}" if path not in words else words))
 
 
 def first_line(message: str) -> str:

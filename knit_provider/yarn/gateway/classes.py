@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.gateway.client_jars import DEFAULT_VERSION, client_jars
+from knit_provider.yarn.gateway.java import packaged_java
+from knit_provider.yarn.gateway.maven import cache_folder
 
 _CLASSPATH_TIMEOUT = 60.0  # seconds for ``hadoop classpath``, a shell script that may ask a JVM
 _LAYOUT = ("common", "common/lib", "client", "hdfs", "hdfs/lib", "yarn", "yarn/lib")
@@ -59,7 +62,8 @@ def find_hadoop(
     """Find Hadoop's client classes. Configuration folders that lie on the way are left out.
 
     Looked for in this order: ``hadoop_home``, ``HADOOP_HOME``, the command ``hadoop classpath``, and the jars of the
-    embedded cluster (``knit cluster up``) in the user's cache, the newest version of them.
+    embedded cluster (``knit cluster up``) in the user's cache, the newest version of them. With the extra ``[jvm]``,
+    Hadoop's shaded client at last, which is fetched on first use.
 
     Args:
         hadoop_home: an installation's folder.
@@ -77,17 +81,18 @@ def find_hadoop(
         return _of_command(command, environ)
     if cached := _cached(environ):
         return _classes(cached.glob("*.jar"), f"the cache {cached}")
+    if packaged_java() is not None:
+        return HadoopClasses(tuple(client_jars(DEFAULT_VERSION, environ=environ)), DEFAULT_VERSION, "the extra [jvm]")
     raise ConfigurationError(
         "Hadoop's client classes were not found: HADOOP_HOME is not set, there is no `hadoop` on PATH, and "
-        f"{cache_root(environ)} holds none. Set HADOOP_HOME or pass hadoop_home=; or run `knit cluster up` once, which "
-        "fetches Hadoop's jars."
+        f"{cache_root(environ)} holds none. Set HADOOP_HOME or pass hadoop_home=; or install knit-provider[jvm], which "
+        "brings a Java and fetches Hadoop's client."
     )
 
 
 def cache_root(environ: Mapping[str, str]) -> Path:
     """The user's folder of cached Hadoops: ``$XDG_CACHE_HOME/knit-provider/hadoop``, by default below ``~/.cache``."""
-    base = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME") or Path.home()) / ".cache")
-    return Path(base) / "knit-provider" / "hadoop"
+    return cache_folder(environ, "hadoop")
 
 
 def _cached(environ: Mapping[str, str]) -> Path | None:

@@ -16,6 +16,7 @@ from knit_provider.yarn.gateway.classes import HadoopClasses, find_hadoop
 from knit_provider.yarn.gateway.java import Java, find_java
 from knit_provider.yarn.gateway.settings import GatewaySettings
 from knit_provider.yarn.kerberos import cache_path, java_config
+from knit_provider.yarn.tokens import TOKEN_FILE
 
 MAIN = "io.knitprovider.gateway.GatewayMain"
 JAR = Path(__file__).resolve().parents[2] / "jars" / "knit.jar"
@@ -80,6 +81,9 @@ def build(settings: GatewaySettings, environ: Mapping[str, str] | None = None) -
     ]
     # glibc gives every thread its own arena of memory, which a JVM with many idle threads only wastes.
     environment = {"MALLOC_ARENA_MAX": "2", **environ}
+    environment.pop(TOKEN_FILE, None)
+    if settings.token_file is not None:
+        environment[TOKEN_FILE] = settings.token_file
     cache = settings.ccache or environ.get("KRB5CCNAME", "")
     if cache.startswith(("/", "FILE:")):
         # Hadoop hands it to Java as a path, which knows no prefix.

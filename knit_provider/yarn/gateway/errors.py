@@ -16,6 +16,7 @@ from knit_provider.yarn.errors import (
     SubmissionRejected,
 )
 from knit_provider.yarn.files.port import RemoteFileExists, RemoteFileNotFound
+from knit_provider.yarn.proxy_user import with_way_out
 
 _CLASSES: Mapping[str, Callable[[str], KnitError]] = {
     "PermissionDenied": PermissionDenied,
@@ -43,7 +44,7 @@ def to_error(error: Mapping[str, Any], application_id: str | None = None) -> Kni
     make = _CLASSES.get(str(error.get("type")))
     if make is None:
         return KnitError(f"{message} ({error.get('java')})")
-    return make(message)
+    return with_way_out(make(message))
 
 
 def uncertain(message: str, application_id: str) -> SubmissionUncertain:

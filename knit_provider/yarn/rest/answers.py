@@ -16,6 +16,7 @@ from knit_provider.yarn.errors import (
     KnitError,
     PermissionDenied,
 )
+from knit_provider.yarn.proxy_user import way_out
 
 LARGEST_ANSWER = 128 * 2**20
 """Bytes. A ResourceManager with 10,000 applications and as many nodes stays below 50 MB."""
@@ -92,7 +93,8 @@ def error_of(answer: Answer, user: str) -> KnitError:
             "differ and a keytab of the daemon's that is out of date are the usual causes"
         )
     if answer.status == 403:
-        return PermissionDenied(f"user {user} may not do this ({asked}): {words}")
+        hint = way_out(words)
+        return PermissionDenied(f"user {user} may not do this ({asked}): {words}{f'. {hint}' if hint else ''}")
     app = _APP_PATH.search(answer.url)
     if answer.status == 404 and remote is not None and app is not None:
         return ApplicationNotFound(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -93,6 +94,25 @@ class KerberosAuth(AuthBase):
             context.step(token)
         except import_gssapi().exceptions.GSSError as error:
             raise AuthenticationFailed(f"{response.url.partition('?')[0]} is not who it says it is: {error}") from error
+
+
+class TokenAuth(AuthBase):
+    """A ``requests`` authentication object with a delegation token of the ResourceManager's, for nobody else's eyes.
+
+    Args:
+        token: gives it in its URL-safe form; called for every request, since it may be replaced by a fresh one.
+        addresses: base URLs of the ResourceManagers.
+    """
+
+    def __init__(self, token: Callable[[], str], addresses: Iterable[str]) -> None:
+        self._token = token
+        self._places = {urlsplit(address)[:2] for address in addresses}
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Adds the token. Called by ``requests``."""
+        if urlsplit(request.url or "")[:2] in self._places:
+            request.headers["X-Hadoop-Delegation-Token"] = self._token()
+        return request
 
 
 def _challenge(response: requests.Response) -> bytes | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlsplit
 
 from knit_provider.yarn.bridge.base import AggregatedContainer, AggregatedFile
-from knit_provider.yarn.errors import ClusterUnavailable, KnitError
+from knit_provider.yarn.errors import AuthenticationFailed, ClusterUnavailable, KnitError, PermissionDenied
 from knit_provider.yarn.files.port import RemoteFileNotFound
 from knit_provider.yarn.logs.in_hdfs import LogsInHdfs, RangedFiles
 from knit_provider.yarn.rest.answers import Answer, error_of, first_words
@@ -136,12 +136,17 @@ class HistoryLogs:
     def _with_server(
         self, app_id: str, owner: str, action: Callable[[str], _T], directly: Callable[[LogsInHdfs], _T]
     ) -> _T:
-        problems = []
+        problems: list[str] = []
+        refused: KnitError | None = None
         for base in self.servers() if time.monotonic() >= self._pass_servers_until else ():
             try:
                 return action(base)
             except RemoteFileNotFound:
                 raise
+            except (AuthenticationFailed, PermissionDenied) as error:
+                # It may look at the login alone, where that acts for somebody else or is none but a token for HDFS.
+                refused = refused or error
+                problems.append(str(error))
             except (ClusterUnavailable, _NoSuchService) as error:
                 problems.append(str(error))
         if not problems and not self.servers():
@@ -163,6 +168,8 @@ class HistoryLogs:
                 self._pass_servers_until = time.monotonic() + _PASS_SECONDS
                 log.info("read the logs of %s out of the filesystem: %s", app_id, "; ".join(problems))
                 return found
+        if refused is not None:
+            raise refused
         raise ClusterUnavailable(
             f"the aggregated logs of {app_id} cannot be had from a history server: {'; '.join(problems)}. "
             f"They lie in {where_logs_lie(self._conf, self._files, app_id, owner)}"

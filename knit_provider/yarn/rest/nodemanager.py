@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
+from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError
 from knit_provider.yarn.rest.active import is_redirect
 from knit_provider.yarn.rest.answers import Answer, error_of
+from knit_provider.yarn.rest.log_pages import files_on_page, page_path
 from knit_provider.yarn.rest.log_text import unwrapped
 from knit_provider.yarn.rest.session import Session
 from knit_provider.yarn.rest.shapes import app_of_container, items, number
@@ -40,6 +41,8 @@ class NodeManager:
         self._session = session
         self.address = address.rstrip("/") if "://" in address else f"{session.conf.scheme}://{address}"
         self._ws = f"{self.address}/ws/v1/node"
+        # Before Hadoop 2.9 there was another path for a log, and none for the list.
+        self._is_old = False
 
     def info(self) -> dict[str, Any]:
         """The node's health and version."""
@@ -73,6 +76,8 @@ class NodeManager:
         """The log files of a container that lie on this node; none where it doesn't have it (any more)."""
         app_of_container(container_id)
         answer = self._session.get_url(f"{self._ws}/containers/{container_id}/logs", ok=(200, 307, 404))
+        if _has_no_such_service(answer):
+            return self._log_files_on_page(container_id, error_of(answer, self._session.user))
         if self._is_elsewhere(answer):
             return []
         found = answer.json()
@@ -126,16 +131,36 @@ class NodeManager:
                 return written
         return self._copy(container_id, name, out, size=None, skip_to=offset, limit=limit)
 
+    def _log_files_on_page(self, container_id: str, failure: KnitError) -> list[LogFile]:
+        """What a NodeManager before Hadoop 2.9 shows to a browser.
+
+        Raises:
+            KnitError: the failure, where there is no such page either.
+        """
+        page = self._session.get_url(
+            self.address + page_path(container_id, self._session.user),
+            ok=range(200, 600),
+            accept="text/html",
+        )
+        found = files_on_page(page.text, container_id) if page.status == 200 else None
+        if found is None:
+            raise failure
+        return [LogFile(name, length, "") for name, length in found]
+
     def _copy(
         self, container_id: str, name: str, out: BinaryIO, *, size: int | None, skip_to: int | None, limit: int | None
     ) -> int | None:
         """Write the part of the file from ``skip_to`` on; ``_TOO_LATE`` if the answer begins behind it."""
         if limit is not None and limit <= 0:
             return 0
-        url = f"{self._ws}/containers/{container_id}/logs/{quote(name)}"
+        url = f"{self._ws}/{'containerlogs' if self._is_old else 'containers'}/{container_id}/"
+        url += quote(name) if self._is_old else f"logs/{quote(name)}"
         with self._session.stream_url(url, {"size": size}) as (response, chunks):
             if response.status_code != 200:
                 answer = Answer("GET", url, response.status_code, response.headers, b"".join(chunks))
+                if _has_no_such_service(answer) and not self._is_old:
+                    self._is_old = True
+                    return self._copy(container_id, name, out, size=size, skip_to=skip_to, limit=limit)
                 if self._is_elsewhere(answer):
                     return None
                 raise error_of(answer, self._session.user)
@@ -176,6 +201,11 @@ class NodeManager:
 
     def __repr__(self) -> str:
         return f"<NodeManager {self.address}>"
+
+
+def _has_no_such_service(answer: Answer) -> bool:
+    """Whether the path itself is unknown: of what it knows the path of, a NodeManager says in words what is missing."""
+    return answer.status in (404, 405) and answer.remote_exception() is None
 
 
 _TOO_LATE = -1

@@ -69,10 +69,12 @@ class Session:
             with Kerberos, unless there is a password: SPNEGO with the ticket of the environment's credential cache.
         verify: as in ``requests``: False, or a file of CA certificates. Default: ``REQUESTS_CA_BUNDLE``, else the
             public CAs.
+        acted_for: whom the user or login acts for (``doAs``), where the cluster allows it.
 
     Attributes:
         conf: the configuration.
-        user: who the calls are made as.
+        user: who the calls are made as: ``acted_for`` where that is given.
+        caller: who is behind them.
         addresses: base URLs of the ResourceManagers.
 
     Raises:
@@ -90,9 +92,11 @@ class Session:
         timeout: float = TIMEOUT,
         auth: Any = None,
         verify: bool | str | None = None,
+        acted_for: str | None = None,
     ) -> None:
         self.conf = HadoopConf.load() if conf is None else conf
-        self.user = str(user or self.conf.user)
+        self.caller = str(user or self.conf.user)
+        self.acted_for = acted_for
         self.timeout = check_seconds(timeout, "timeout", minimum=0.1, maximum=3600)
         self._explicit = addresses is not None or self.conf.rm_is_configured
         if addresses is not None:
@@ -109,12 +113,16 @@ class Session:
         # Kerberos daemons overlook the name; the web ports of some clusters with Kerberos go without it and need one.
         self._names_user = auth is None or isinstance(auth, KerberosAuth)
         self._transport = Transport(
-            auth or ((self.user, password) if password else None), verify, keep_cookies=auth is not None
+            auth or ((self.caller, password) if password else None), verify, keep_cookies=auth is not None
         )
 
     @property
     def addresses(self) -> tuple[str, ...]:
         return self._managers.addresses
+
+    @property
+    def user(self) -> str:
+        return self.acted_for or self.caller
 
     @property
     def active_address(self) -> str:
@@ -324,7 +332,9 @@ class Session:
     def _params(self, params: Mapping[str, Any] | None) -> dict[str, str]:
         sent = {key: str(value) for key, value in (params or {}).items() if value is not None}
         if self._names_user:
-            sent["user.name"] = self.user
+            sent["user.name"] = self.caller
+        if self.acted_for is not None:
+            sent["doAs"] = self.acted_for
         return sent
 
     def _standby(self, answer: Answer, address: str, todo: list[str]) -> str:

@@ -248,7 +248,11 @@ class YARNAPI(ClusterView):
 
         login = getattr(self.session.auth, "login", KerberosLogin())
         connection = Connection(
-            self.session.conf.acting_as(self.user), principal=login.principal, keytab=login.keytab, ccache=login.ccache
+            self.session.conf.acting_as(self.session.caller),
+            principal=login.principal,
+            keytab=login.keytab,
+            ccache=login.ccache,
+            proxy_user=self.session.acted_for,
         )
         try:
             found: dict[str, Any] = dict(collect_logs(connection, check_app_id(app_id), shell, retries, delay))

@@ -70,6 +70,25 @@ def test_user_and_extras() -> None:
     }
 
 
+def test_a_login_and_whom_it_acts_for() -> None:
+    login = {"principal": "etl@EXAMPLE.COM", "keytab_base64": "BQI=", "proxy_user": "alice", "ccache": "FILE:/c"}
+    assert translated({**login, "keytab": ""}) == (login, None, [])
+    fields = get_provider_info()["connection-types"][0]["conn-fields"]  # type: ignore[index]
+    assert fields["keytab_base64"]["schema"]["format"] == "password"
+
+
+def test_a_keytab_is_in_no_message() -> None:
+    with pytest.raises(ConfigurationError, match="connection c: keytab_base64 is a list; give text"):
+        translated({"keytab_base64": ["the key"]})
+
+
+def test_a_keytab_is_masked_in_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    masked: list[str] = []
+    monkeypatch.setattr("airflow.sdk.log.mask_secret", lambda secret, name=None: masked.append(secret))
+    translated({"keytab_base64": "BQIAAA==", "principal": "etl@EXAMPLE.COM"})
+    assert masked == ["BQIAAA=="]
+
+
 def test_properties_may_be_text_as_the_form_sends_them() -> None:
     assert translated({"hadoop_conf": '{"a.b": "c"}'})[0] == {"pars": {"a.b": "c"}}
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knit_provider.yarn.bridge.delegation import HDFS_KIND, DelegationTokens, Token
+from knit_provider.yarn.bridge.delegation import DelegationTokens
 from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.tokens import HDFS_KIND, Token, hdfs_service
 
 # Token.encodeToUrlString() of Hadoop 3.5.0: an identifier of 200 times 7, the password 1 2 3, kind HDFS's own.
 FROM_HADOOP = (
@@ -76,9 +77,9 @@ def test_without_a_renewer_there_are_no_tokens() -> None:
 )
 def test_where_a_token_counts(root: str, service: str) -> None:
     found = HadoopConf.load(autodetect=False, pars={"dfs.nameservices": "ns"})
-    assert DelegationTokens(found, "alice", None)._service(root) == service
+    assert hdfs_service(found, root) == service
 
 
 def test_by_name_where_the_cluster_says_so() -> None:
     found = HadoopConf.load(autodetect=False, pars={"hadoop.security.token.service.use_ip": "false"})
-    assert DelegationTokens(found, "alice", None)._service("hdfs://Name.example.com:9000") == "name.example.com:9000"
+    assert hdfs_service(found, "hdfs://Name.example.com:9000") == "name.example.com:9000"

@@ -91,7 +91,7 @@ def test_the_cache_is_last_and_its_newest_complete_version_is_taken(tmp_path: Pa
 
 def test_nothing_found_says_what_to_do(tmp_path: Path) -> None:
     environ = {"XDG_CACHE_HOME": str(tmp_path), "PATH": "/nonexistent"}
-    with pytest.raises(ConfigurationError, match=r"HADOOP_HOME is not set.*hadoop_home=.*knit cluster up"):
+    with pytest.raises(ConfigurationError, match=r"HADOOP_HOME is not set.*hadoop_home=.*knit-provider\[jvm\]"):
         find_hadoop(None, environ)
 
 

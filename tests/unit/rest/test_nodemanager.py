@@ -82,6 +82,54 @@ class TestListing:
             node.log_files(CONTAINER)
 
 
+# As Hadoop 2.8 shows it; between the links are the frame and the menu of every page of a NodeManager's.
+PAGE = f"""<!DOCTYPE html><html><head><title>Logs for {CONTAINER}</title></head><body><table><tr><td>
+<p><a href="/node/containerlogs/{CONTAINER}/alice/stderr/?start=-4096">stderr : Total file length is 0 bytes.</a>
+<p><a href="/node/containerlogs/{CONTAINER}/alice/a&amp;b.log/?start=-4096">
+  a&amp;b.log : Total file length is 12 bytes.</a>
+</td></tr></table></body></html>""".encode()
+
+
+class TestOfAnOldNode:
+    """Before Hadoop 2.9: no list for programs, and a log without a header at another path."""
+
+    @pytest.fixture
+    def old(self, daemon, node):
+        def answer(handler):
+            path = urlsplit(handler.path).path
+            if path == f"/node/containerlogs/{CONTAINER}/alice":
+                send(handler, 200, PAGE, "text/html")
+            elif path == f"/ws/v1/node/containerlogs/{CONTAINER}/stdout":
+                send(handler, 200, b"bare\ncontent")
+            else:
+                send(handler, 404, b"<html><h2>HTTP ERROR 404</h2></html>", "text/html")
+
+        daemon.answer = answer
+        return node
+
+    def test_the_page_for_browsers_is_the_list(self, old):
+        assert old.log_files(CONTAINER) == [LogFile("stderr", 0, ""), LogFile("a&b.log", 12, "")]
+
+    def test_a_log_is_read_at_the_old_path(self, old, daemon):
+        assert read(old) == (12, b"bare\ncontent")
+        assert read(old) == (12, b"bare\ncontent")
+        assert len(daemon.requests) == 3, "where it is, it was asked once"
+
+    def test_a_container_without_a_file(self, daemon, node):
+        page = f"<html>No logs available for container {CONTAINER}</html>".encode()
+        daemon.answer = lambda h: (
+            send(h, 200, page, "text/html") if h.path.startswith("/node/") else send(h, 404, b"", "text/html")
+        )
+        assert node.log_files(CONTAINER) == []
+
+    def test_another_page_is_no_empty_list(self, daemon, node):
+        daemon.answer = lambda h: (
+            send(h, 200, b"<html>login</html>", "text/html") if h.path.startswith("/node/") else send(h, 404, b"")
+        )
+        with pytest.raises(ClusterUnavailable, match="404"):
+            node.log_files(CONTAINER)
+
+
 class TestReading:
     def test_the_bare_file_of_an_old_node(self, daemon, node):
         daemon.answer = lambda h: send(h, 200, b"bare\ncontent")

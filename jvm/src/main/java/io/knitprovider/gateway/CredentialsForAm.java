@@ -26,6 +26,7 @@ final class CredentialsForAm {
 
   private final Call call;
   private final Configuration conf;
+  private boolean borrowed;
 
   CredentialsForAm(Call call) {
     this.call = call;
@@ -36,11 +37,7 @@ final class CredentialsForAm {
     // Tokens only, as of HADOOP_TOKEN_FILE_LOCATION: other secrets that this process holds are not
     // the application's.
     Credentials credentials = new Credentials();
-    call.hadoop
-        .ugi
-        .getCredentials()
-        .getAllTokens()
-        .forEach(token -> credentials.addToken(token.getService(), token));
+    borrowed = BorrowedTokens.passOn(call.hadoop.ugi.getCredentials(), credentials);
     for (Map.Entry<String, String> secret : Json.stringMap(call.args, "secrets").entrySet()) {
       credentials.addSecretKey(new Text(secret.getKey()), decode(secret));
     }
@@ -53,6 +50,11 @@ final class CredentialsForAm {
       }
     }
     return credentials;
+  }
+
+  /** Whether some of what was collected is somebody else's too, who needs it longer. */
+  boolean areBorrowed() {
+    return borrowed;
   }
 
   private Set<Path> filesystems() {

@@ -47,7 +47,6 @@ final class SubmissionContext {
     context.setQueue(Json.string(json, "queue"));
     context.setMaxAppAttempts(Json.between(json, "max_attempts", 1, 1, Integer.MAX_VALUE));
     context.setKeepContainersAcrossApplicationAttempts(Json.bool(json, "keep_containers", true));
-    context.setCancelTokensWhenComplete(true);
     context.setApplicationType(Json.string(json, "type", "knit"));
     context.setApplicationTags(new HashSet<>(Json.strings(json, "tags")));
     if (Json.has(json, "priority")) {
@@ -81,17 +80,18 @@ final class SubmissionContext {
             Json.between(resources, "memory", 0, 1, Integer.MAX_VALUE),
             Json.between(resources, "vcores", 1, 1, Integer.MAX_VALUE),
             named));
-    context.setAMContainerSpec(launch(am));
+    CredentialsForAm credentials = new CredentialsForAm(call);
+    context.setAMContainerSpec(launch(am, credentials.collect()));
+    context.setCancelTokensWhenComplete(!credentials.areBorrowed());
     return context;
   }
 
-  private ContainerLaunchContext launch(JSONObject am) throws Exception {
+  private ContainerLaunchContext launch(JSONObject am, Credentials credentials) throws Exception {
     ContainerLaunchContext launch = Records.newRecord(ContainerLaunchContext.class);
     launch.setCommands(Collections.singletonList(Json.string(am, "command")));
     launch.setEnvironment(Json.stringMap(am, "environment"));
     launch.setLocalResources(localResources(Json.objectOrNull(am, "local_resources")));
     launch.setApplicationACLs(acls(Json.objectOrNull(json, "acls")));
-    Credentials credentials = new CredentialsForAm(call).collect();
     DataOutputBuffer buffer = new DataOutputBuffer();
     credentials.writeTokenStorageToStream(buffer);
     launch.setTokens(java.nio.ByteBuffer.wrap(buffer.getData(), 0, buffer.getLength()));
