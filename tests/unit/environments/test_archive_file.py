@@ -54,7 +54,7 @@ def test_a_tar_keeps_links_and_what_is_executable(prefix, tmp_path) -> None:
     assert (home / "lib/data").read_bytes() == (prefix / "lib/data").read_bytes()
     assert (home / "ünïcode name").read_text() == "x"
     assert (home / "empty").is_dir()
-    assert packed.keeps_prefix == ["lib/data"]
+    assert packed.keeps_prefix == {"lib/data": "binary"}
     assert packed.size == (tmp_path / "a.tar.gz").stat().st_size
 
 
