@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -196,7 +197,7 @@ class ArchiveFile:
             member = self._member(target, 0o777)
             member.type, member.linkname = tarfile.SYMTYPE, lead
             self._tar.addfile(member)
-        else:
+        elif (target, lead, sys.platlibdir) != ("lib64", "lib", "lib"):  # every package twice, and nobody looks there
             self._copy_of_link(target)
 
     def _copy_of_link(self, target: str) -> None:
