@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ class ArchiveFile:
     """An archive that is being written. ``add`` and ``add_bytes`` are what conda-pack and venv-pack call.
 
     Attributes:
-        keeps_prefix: files in which the build's prefix stands.
+        keeps_prefix: files in which the build's prefix stands, each ``text`` or ``binary``.
         outward: links that lead out of the environment, with where they lead.
         broken: links that lead nowhere.
         digest, size: of the archive, once it is closed.
@@ -70,7 +71,7 @@ class ArchiveFile:
             prefix: of the environment, so that links and mentions of it are recognized.
             stage: told of every file's bytes.
         """
-        self.keeps_prefix: list[str] = []
+        self.keeps_prefix: dict[str, str] = {}
         self.outward: list[tuple[str, str]] = []
         self.broken: list[str] = []
         self.digest, self.size = "", 0
@@ -125,7 +126,7 @@ class ArchiveFile:
         if target.startswith("bin/"):
             data = portable_script(data, self._needle)
         if self._needle in data and not _is_record(target):
-            self.keeps_prefix.append(target)
+            self.keeps_prefix[target] = "binary" if b"\0" in data else "text"
         self._write(target, len(data), mode, io.BytesIO(data))
         self._stage.advance(len(data))
 
@@ -178,7 +179,7 @@ class ArchiveFile:
             watched = file if _is_record(target) else _Watched(file, self._needle)
             self._write(target, status.st_size, status.st_mode, cast(IO[bytes], watched))
             if isinstance(watched, _Watched) and watched.found:
-                self.keeps_prefix.append(target)
+                self.keeps_prefix[target] = "binary" if watched.is_binary else "text"
 
     def _link(self, source: str, target: str) -> None:
         lead = os.readlink(source)
@@ -196,7 +197,7 @@ class ArchiveFile:
             member = self._member(target, 0o777)
             member.type, member.linkname = tarfile.SYMTYPE, lead
             self._tar.addfile(member)
-        else:
+        elif (target, lead, sys.platlibdir) != ("lib64", "lib", "lib"):  # every package twice, and nobody looks there
             self._copy_of_link(target)
 
     def _copy_of_link(self, target: str) -> None:
@@ -282,10 +283,11 @@ class _Watched:
         self._file = file
         self._needle = needle
         self._tail = b""
-        self.found = False
+        self.found = self.is_binary = False
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(size)
+        self.is_binary = self.is_binary or b"\0" in data
         if not self.found:
             joined = self._tail + data
             self.found = self._needle in joined

@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from knit_provider.environments.gzipping import cores
 from knit_provider.environments.progress import Progress
 from knit_provider.yarn.errors import EnvironmentBuildError
 
@@ -84,7 +85,7 @@ def compile_all(prefix: Path, python: Path, modules: Sequence[str], progress: Pr
     size = -(-len(ordered) // _PARTS)
     parts = [ordered[start : start + size] for start in range(0, len(ordered), size)] if ordered else []
     environment = {"PATH": os.environ.get("PATH", ""), "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
-    at_once = max(1, len(os.sched_getaffinity(0)))
+    at_once = cores()
     with progress.stage("compile", len(ordered), unit="files") as stage:
         for start in range(0, len(parts), at_once):
             running = [(_start(prefix, python, environment), part) for part in parts[start : start + at_once]]

@@ -59,7 +59,7 @@ def pack_conda(prefix: Path, archive: ArchiveFile, *, ignore_editable: bool, ign
         packer.add(file)
     packer.finish()
     kept = {target: mode for target, placeholder, mode in packer.prefixes if placeholder != env.prefix}
-    kept.update(dict.fromkeys(archive.keeps_prefix, "text"))
+    kept.update(archive.keeps_prefix)
     return [*said, *prefix_warnings(kept), *link_warnings(archive.outward, archive.broken)]
 
 

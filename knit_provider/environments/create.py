@@ -44,7 +44,24 @@ def create(
     cache_dir: str | Path | None = None,
     progress: Progress | None = None,
 ) -> PackedEnvironment:
-    """Build an environment and pack it; see :meth:`Knit.create_env <knit_provider.yarn.knit.Knit.create_env>`.
+    """Build an environment and pack it.
+
+    Args:
+        env_name: its name: ASCII letters, digits, ``.``, ``_`` and ``-``; may be left out with ``file``.
+        packages: conda specs; default just ``python``.
+        remove: as ``refresh``, which is what the seeds call it.
+        channels: conda channels: names, URLs, folders; default what ``.condarc`` says, else ``conda-forge``.
+        conda_pars: further parameters of :class:`CondaCreator`, by name.
+        conda_root: a conda installation, whose ``.condarc`` and environments count too.
+        file: built from this in place of packages: an ``environment.yml``, an explicit lock file,
+            ``requirements.txt``, ``pyproject.toml``, ``uv.lock``, a packed archive, ``conda://PREFIX_OR_NAME``,
+            ``venv://PREFIX`` or ``running``, the environment of this Python.
+        format: ``tar.gz`` (default), ``tar`` or ``zip``.
+        python: for requirements: a version or an interpreter; default the one that runs.
+        channel_alias: the server of channels' plain names; default what ``.condarc`` says.
+        pinned: specs that hold for whatever gets installed.
+        ignore_editable, ignore_missing, refresh, cache_dir, progress: as of
+            :func:`build <knit_provider.environments.build.build>`.
 
     Returns:
         All that is known of it; ``path`` is what ``Knit.create_env`` returns.

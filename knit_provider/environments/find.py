@@ -65,12 +65,9 @@ def refuse_root(prefix: Path) -> None:
     Raises:
         EnvironmentBuildError: it is one: it holds all other environments and every package ever unpacked.
     """
-    # "envs" alone marks it for the classic installers; micromamba's root has neither conda nor condabin.
-    if (
-        (prefix / "envs").is_dir()
-        or (prefix / "condabin").is_dir()
-        or any((prefix / "conda-meta").glob("conda-[0-9]*"))
-    ):
+    # An environment may have conda in it as any package; only a root has the package cache beside that. A root of
+    # micromamba has no conda.
+    if (prefix / "envs").is_dir() or ((prefix / "pkgs").is_dir() and (prefix / "condabin").is_dir()):
         raise EnvironmentBuildError(
             f"{prefix} is the root environment of a conda installation: it holds conda itself, every other environment "
             "(envs/) and the package cache (pkgs/), and none of that belongs into a container. Make an environment for "

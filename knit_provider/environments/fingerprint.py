@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,34 +60,46 @@ def _parts(source: Source) -> dict[str, Any]:
     return {"files": _files([Path(source.path)])}
 
 
-def _files(paths: Iterator[Path] | list[Path]) -> list[tuple[str, int, int]]:
+def _files(paths: Iterable[str | Path]) -> list[tuple[str, int, int]]:
     """Path, size and time of files, in a fixed order."""
     found = []
     for path in paths:
-        status = path.lstat()
+        status = os.lstat(path)
         # A folder's time changes when Python caches bytecode in it, which changes nothing.
-        folder = path.is_dir() and not path.is_symlink()
+        folder = stat.S_ISDIR(status.st_mode)
         found.append((str(path), 0, 0) if folder else (str(path), status.st_size, status.st_mtime_ns))
     return sorted(found)
 
 
-def _conda_record(prefix: Path) -> Iterator[Path]:
-    yield from (prefix / "conda-meta").glob("*.json")
+def _conda_record(prefix: Path) -> Iterator[str]:
+    yield from (path for path in _entries(prefix / "conda-meta") if path.endswith(".json"))
     yield from _python_record(prefix)
 
 
-def _python_record(prefix: Path) -> Iterator[Path]:
-    """Programs, what lies directly in site-packages, and each distribution's list of files."""
-    yield from (path for path in (prefix / "bin").glob("*"))
+def _python_record(prefix: Path) -> Iterator[str]:
+    """Programs, what lies directly in site-packages, and each distribution's list of files.
+
+    An environment of 300 distributions is looked at before every start, so nothing here looks twice.
+    """
+    yield from _entries(prefix / "bin")
     if (prefix / "pyvenv.cfg").exists():
-        yield prefix / "pyvenv.cfg"
+        yield str(prefix / "pyvenv.cfg")
     for packages in prefix.glob("lib/python*/site-packages"):
-        for path in packages.iterdir():
-            if path.name == "__pycache__":
+        for path in _entries(packages):
+            if path.endswith("__pycache__"):
                 continue
             yield path
-            if path.suffix in (".dist-info", ".egg-info") and path.is_dir():
-                yield from (path / name for name in ("RECORD", "METADATA", "PKG-INFO") if (path / name).exists())
+            if path.endswith((".dist-info", ".egg-info")):
+                record = f"{path}/{'RECORD' if path.endswith('.dist-info') else 'PKG-INFO'}"
+                if os.path.exists(record):
+                    yield record
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return [entry.path for entry in os.scandir(folder)]
+    except FileNotFoundError:
+        return []
 
 
 def _requirements(file: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class ParallelGzip:
         """
         self._raw = raw
         self._level = level
-        self._workers = workers or min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
+        self._workers = workers or min(_MOST_WORKERS, cores())
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="knit-gzip")
         self._waiting: deque[Future[bytes]] = deque()
         self._buffer = bytearray()
@@ -69,6 +69,13 @@ class ParallelGzip:
         self._waiting.append(self._pool.submit(_deflated, block, self._level, flush))
         while len(self._waiting) > 2 * self._workers:
             self._raw.write(self._waiting.popleft().result())
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS has no such call
 
 
 def _deflated(block: bytes, level: int, flush: int) -> bytes:

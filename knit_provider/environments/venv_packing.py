@@ -42,7 +42,7 @@ def pack_venv(prefix: Path, archive: ArchiveFile, *, ignore_editable: bool) -> l
         if target not in _LEFT_OUT and not target.endswith("/uv_cache.json"):
             packer.add(core.File(str(prefix / target), target))
     packer.finish()
-    kept = dict.fromkeys(archive.keeps_prefix, "text")
+    kept = dict(archive.keeps_prefix)
     kept.pop("pyvenv.cfg", None)  # it records how the environment was made
     return [*said, *prefix_warnings(kept), *link_warnings(archive.outward, archive.broken)]
 

@@ -400,7 +400,7 @@ class Knit:
     ) -> str:
         """Build a Python environment and pack it, for ``env=``; works on the class and on objects.
 
-        The same request is built once; then its archive comes out of the local cache.
+        The same request is built once; from then on its archive comes out of the local cache.
 
         Args:
             env_name: its name: ASCII letters, digits, ``.``, ``_`` and ``-``; may be left out with ``file``.
@@ -409,13 +409,8 @@ class Knit:
             channels: conda channels: names, URLs, folders; default what ``.condarc`` says, else ``conda-forge``.
             conda_pars: further parameters of :class:`CondaCreator`, by name.
             conda_root: a conda installation, whose ``.condarc`` and environments count too; none is needed.
-            **options: ``file`` builds from something else than packages: an ``environment.yml``, an explicit lock
-                file, ``requirements.txt``, ``pyproject.toml``, ``uv.lock``, a packed archive, ``conda://PREFIX_OR_NAME``,
-                ``venv://PREFIX`` or ``running``. ``format`` is ``tar.gz`` (default), ``tar`` or ``zip``. ``python``
-                is the version for requirements. ``pinned`` are specs that hold for whatever gets installed;
-                ``channel_alias`` is the server of plain channel names. ``ignore_editable`` and ``ignore_missing`` go
-                on where an existing environment is not whole. ``refresh`` is ``remove``; ``cache_dir`` the cache's
-                folder; ``progress`` is told of every stage.
+            **options: ``file`` (built from that), ``format`` and others: see
+                :func:`create <knit_provider.environments.create.create>`.
 
         Returns:
             The local archive's path; ``start(env=...)`` uploads it if HDFS lacks it.

@@ -6,6 +6,7 @@ import io
 import os
 import py_compile
 import stat
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -41,6 +42,7 @@ def prefix(tmp_path) -> Path:
     (prefix / "lib").mkdir()
     (prefix / "lib/data").write_bytes(os.urandom(3_000_000) + str(prefix).encode() + b"\0")
     (prefix / "lib64").symlink_to("lib")
+    (prefix / "share").symlink_to("lib")
     (prefix / "ünïcode name").write_text("x")
     return prefix
 
@@ -54,7 +56,7 @@ def test_a_tar_keeps_links_and_what_is_executable(prefix, tmp_path) -> None:
     assert (home / "lib/data").read_bytes() == (prefix / "lib/data").read_bytes()
     assert (home / "ünïcode name").read_text() == "x"
     assert (home / "empty").is_dir()
-    assert packed.keeps_prefix == ["lib/data"]
+    assert packed.keeps_prefix == {"lib/data": "binary"}
     assert packed.size == (tmp_path / "a.tar.gz").stat().st_size
 
 
@@ -63,7 +65,9 @@ def test_a_zip_holds_copies_where_links_are(prefix, tmp_path) -> None:
     home = unpack(tmp_path / "a.zip", tmp_path / "out")
     assert not os.path.islink(home / "bin/again")
     assert os.access(home / "bin/again", os.X_OK)
-    assert (home / "lib64/data").read_bytes() == (prefix / "lib/data").read_bytes()
+    assert (home / "share/data").read_bytes() == (prefix / "lib/data").read_bytes()
+    # A venv's lib64 is all packages a second time, which Python looks for only where its own library is in lib64.
+    assert (home / "lib64").exists() == (sys.platlibdir == "lib64")
     (prefix / "lib" / "round").symlink_to("..")
     with pytest.raises(EnvironmentBuildError, match="would have no end"):
         pack(prefix, tmp_path / "b.zip", "zip")

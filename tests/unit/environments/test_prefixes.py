@@ -96,9 +96,11 @@ def test_editable_installations_are_named(prefix, make, tmp_path, style) -> None
     assert any("mylib" in warning for warning in env.warnings)
 
 
-@pytest.mark.parametrize("mark", ["envs/other", "condabin"])
-def test_condas_root_is_refused_with_the_reason(prefix, mark) -> None:
-    (prefix / mark).mkdir(parents=True)
+@pytest.mark.parametrize("marks", [["envs/other"], ["condabin", "pkgs"]])
+def test_condas_root_is_refused_with_the_reason(prefix, marks) -> None:
+    assert source_of(f"conda://{prefix}") == CondaPrefix("small", str(prefix))
+    for mark in marks:
+        (prefix / mark).mkdir(parents=True)
     with pytest.raises(EnvironmentBuildError, match="root environment of a conda installation"):
         source_of(f"conda://{prefix}")
 
