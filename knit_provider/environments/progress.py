@@ -119,7 +119,7 @@ class BarProgress:
         self._open += 1
         try:
             yield Bar()
-            bars.update(task, total=1, completed=1) if total is None else bars.update(task, completed=total)
+            bars.update(task, total=1, completed=1, unit="") if total is None else bars.update(task, completed=total)
         finally:
             self._open -= 1
             if not self._open:
@@ -152,9 +152,12 @@ def _amounts() -> ProgressColumn:
         """Bytes and their speed, or a plain count."""
 
         def render(self, task: Task) -> Text:
-            if task.fields.get("unit") != BYTES:
-                whole = "" if task.total is None else f"/{task.total:.0f} {task.fields.get('unit')}"
-                return Text(f"{task.completed:.0f}{whole}" if task.completed else "")
+            unit = task.fields["unit"]
+            if not unit or (task.total is None and not task.completed):
+                return Text("")
+            if unit != BYTES:
+                whole = "" if task.total is None else f"/{task.total:.0f}"
+                return Text(f"{task.completed:.0f}{whole} {unit}")
             whole = "" if task.total is None else f"/{_megabytes(task.total)}"
             speed = f"  {_megabytes(task.speed)}/s" if task.speed else ""
             return Text(f"{_megabytes(task.completed)}{whole}{speed}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def write_sidecar(env: PackedEnvironment, at: Path | None = None) -> None:
     status = os.stat(env.path)
     document = {**asdict(env), "mtime_ns": status.st_mtime_ns, "archive_size": status.st_size}
     target = at or sidecar_path(env.path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}")
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(document, file, indent=1, sort_keys=True)
         file.flush()
