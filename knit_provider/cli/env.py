@@ -134,8 +134,8 @@ def prune(knit: Knit, older_than: float | None, keep: str | None, public: bool, 
     for gone in done.removed:
         click.echo(f"removed {gone.name} {gone.digest[:12]} ({_size(gone.size)})")
     click.echo(
-        f"removed {len(done.removed)} environments ({_size(done.freed)}), {len(done.in_use)} more are in use, "
-        f"{len(done.kept)} stay"
+        f"removed {len(done.removed)} environments ({_size(done.freed)}); {len(done.in_use)} more are in use or just "
+        f"were, {len(done.kept)} stay"
     )
 
 

@@ -203,7 +203,12 @@ def prune(
         aged = older_than is not None and folder.idle(now()) > older_than
         if not (aged or (keep_bytes is not None and total > keep_bytes)) or (env.public and not public):
             kept.append(env)
-        elif env.digest in used or time.monotonic() - began > GRACE / 3 or not _remove(cache, files, env.digest, now):
+        elif (
+            env.digest in used
+            or folder.idle(now()) <= GRACE
+            or time.monotonic() - began > GRACE / 3
+            or not _remove(cache, files, env.digest, now)
+        ):
             in_use.append(env)
         else:
             removed.append(env)

@@ -248,9 +248,6 @@ def test_the_command(cluster: LocalCluster, home: str, own: Knit, tmp_path: Path
     assert json.loads(run(environment, "env", "build", str(env), *at, "--json"))["uploaded"] is False
     (listed,) = json.loads(run(environment, "env", "list", "--json", *at))
     assert (listed["name"], listed["uri"], listed["size"]) == ("R&D é", uri, env.stat().st_size)
-    assert "R&D é" in run(environment, "env", "list", *at)
-    assert json.loads(run(environment, "env", "prune", "--older-than", "0", "--json", *at))["in_use"]
     assert "1 stay" in run(environment, "env", "prune", "--keep", "1GiB", *at)
     (tmp_path / "bad.tar.gz").write_text("text")
     assert "no intact" in run(environment, "env", "build", str(tmp_path / "bad.tar.gz"), *at, code=64)
-    run(environment, "env", "build", *at, code=64)

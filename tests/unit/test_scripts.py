@@ -216,6 +216,15 @@ def test_a_virtual_environment_is_named_as_one(tmp_path):
     assert "PYTHONHOME" not in found
 
 
+def test_python_writes_no_bytecode_into_what_all_containers_share(tmp_path):
+    packed(tmp_path, "")
+    name = "PYTHONDONTWRITEBYTECODE"
+    fields = {"script": "exec env -0", "env": "x"}
+    assert environment(service_script(service(**fields)), tmp_path)[name] == "1"
+    assert environment(service_script(service(**fields, envvars={name: ""})), tmp_path)[name] == ""
+    assert name not in environment(service_script(service(script="exec env -0")), tmp_path)
+
+
 def test_an_archive_without_an_interpreter_ends_the_container_with_the_reason(tmp_path):
     (tmp_path / "knit-env" / "stuff").mkdir(parents=True)
     done = run(service_script(service(script="echo never", env="x.zip")), tmp_path, check=False)

@@ -9,6 +9,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import BinaryIO
 
@@ -87,6 +88,8 @@ class LocalContent:
         self._before = look() if look else None
         self._left = size
         self._hash = hashlib.sha256()
+        self._digesting: Future[None] | None = None
+        self._pool: ThreadPoolExecutor | None = None
 
     @classmethod
     def of_bytes(cls, content: bytes) -> LocalContent:
@@ -130,7 +133,13 @@ class LocalContent:
         if len(content) < wanted:
             raise self._changed()
         self._left -= len(content)
-        self._hash.update(content)
+        self._digested()
+        if len(content) < _PIECE:
+            self._hash.update(content)
+        else:
+            # While the reader sends it: digesting a gigabyte takes as long as sending it.
+            self._pool = self._pool or ThreadPoolExecutor(1, thread_name_prefix="knit-digest")
+            self._digesting = self._pool.submit(self._hash.update, content)
         if self._moved is not None:
             self._moved(len(content))
         return content
@@ -139,6 +148,7 @@ class LocalContent:
         """Begin again."""
         if self._moved is not None and self._left < self._size:
             self._moved(self._left - self._size)
+        self._digested()
         self._source.seek(0)
         self._left = self._size
         self._hash = hashlib.sha256()
@@ -147,6 +157,7 @@ class LocalContent:
         """SHA-256 of everything, as hex digits; reads what was not read yet."""
         while self._left:
             self.read(_PIECE)
+        self._digested()
         return self._hash.hexdigest()
 
     def check_unchanged(self, sha256: str | None = None) -> None:
@@ -159,6 +170,12 @@ class LocalContent:
             raise self._changed()
         if sha256 is not None and self.digest() != sha256.lower():
             raise self._changed()
+
+    def _digested(self) -> None:
+        """Wait until all that was read is in the digest."""
+        if self._digesting is not None:
+            self._digesting.result()
+            self._digesting = None
 
     def _changed(self) -> ConfigurationError:
         return ConfigurationError(
@@ -173,6 +190,8 @@ class LocalContent:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._source.close()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
 
 
 class Digests:
