@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from knit_provider import Knit
+from knit_provider.cli.main import main
 from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.gateway import command
 from knit_provider.yarn.gateway.settings import GatewaySettings
@@ -84,3 +85,21 @@ def test_a_refusal_to_act_for_others_names_the_settings(words: str) -> None:
 
 def test_other_refusals_do_not() -> None:
     assert way_out("Permission denied: user=alice, access=WRITE") is None
+
+
+def test_the_shell_passes_a_login_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, object]] = []
+
+    class Seen(Exception):
+        pass
+
+    def knit(**kwargs: object) -> None:
+        seen.append(kwargs)
+        raise Seen
+
+    monkeypatch.setattr("knit_provider.cli.options.Knit", knit)
+    options = ["--principal", "etl@EXAMPLE.COM", "--keytab", "/k", "--ccache", "/c", "--proxy-user", "alice"]
+    with pytest.raises(Seen):
+        main(["list", *options])
+    login = {"principal": "etl@EXAMPLE.COM", "keytab": "/k", "ccache": "/c", "proxy_user": "alice", "user": None}
+    assert seen[0].items() >= login.items()
