@@ -18,7 +18,7 @@ with DAG("follows_a_job", schedule=None, tags=["knit", "example"], params={"app_
     succeeded = KnitSensor(
         task_id="succeeded", app_id="{{ params.app_id }}", deferrable=True, end_from_trigger=True, timeout=3600
     )
-    # Any application will do, Spark's and MapReduce's too; unlike the sensor this writes its logs and tells its failure.
+    # Any application will do, Spark's and MapReduce's too. Unlike the sensor this writes its logs.
     wait = KnitWaitOperator(task_id="wait", app_id="{{ params.app_id }}", deferrable=True)
     logs = KnitLogsOperator(task_id="logs", app_id="{{ params.app_id }}", max_bytes=100_000)
     succeeded >> wait >> logs

@@ -10,9 +10,9 @@ from __future__ import annotations
 import base64
 import inspect
 import io
-import os
 import pickle
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -29,6 +29,8 @@ LARGEST_CALL = 8 * 2**20
 _CONTEXT_TEXTS = ("ds", "ds_nodash", "run_id", "task_instance_key_str", "ts", "ts_nodash", "ts_nodash_with_tz")
 _CONTEXT_TIMES = ("data_interval_end", "data_interval_start", "logical_date", "start_date")
 
+# The standard library, and what pip installed.
+_INSTALLED = tuple(sorted({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}))
 _END = "KNIT-END-OF-CALL"
 
 
@@ -126,7 +128,8 @@ def _packed(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping
 def _is_users(module: ModuleType) -> bool:
     """Whether a module is a DAG file, as opposed to an installed package, which ``env`` holds too."""
     path = getattr(module, "__file__", None) or ""
-    return "." not in module.__name__ and module.__name__ in sys.modules and "site-packages" not in path.split(os.sep)
+    installed = path.startswith(_INSTALLED) or not path
+    return module.__name__ in sys.modules and not installed
 
 
 def _library() -> bytes:

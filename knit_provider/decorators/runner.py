@@ -7,12 +7,13 @@ import json
 import os
 import sys
 import traceback
+from typing import Any, NoReturn
 
 LARGEST = 48 * 1024
 TRACEBACK = 16 * 1024
 
 
-def main():  # type: ignore[no-untyped-def]  # as old a Python as any
+def main() -> None:
     """Call the function."""
     wanted = sys.argv[1]
     own = "%d.%d" % sys.version_info[:2]  # noqa: UP031
@@ -59,7 +60,7 @@ def main():  # type: ignore[no-untyped-def]  # as old a Python as any
     leave(value=value)
 
 
-def check(value):  # type: ignore[no-untyped-def]
+def check(value: object) -> None:
     """Refuse what JSON would carry back as something else without a word."""
     if isinstance(value, (list, tuple)):
         for item in value:
@@ -71,7 +72,7 @@ def check(value):  # type: ignore[no-untyped-def]
             check(item)
 
 
-def leave(**outcome):  # type: ignore[no-untyped-def]
+def leave(**outcome: Any) -> NoReturn:
     """Write the outcome and end the process with it."""
     sys.stdout.flush()
     with open(os.environ["KNIT_RESULT"], "w") as f:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -37,7 +37,7 @@ class _Decorated(DecoratedOperator, KnitStartOperator):
     """What both decorators share."""
 
     template_fields: Sequence[str] = (*DecoratedOperator.template_fields, *_START_FIELDS)
-    template_fields_renderers: ClassVar[dict[str, str]] = {
+    template_fields_renderers = {  # noqa: RUF012 - a class attribute of Airflow's own
         **DecoratedOperator.template_fields_renderers,
         **{k: v for k, v in KnitStartOperator.template_fields_renderers.items() if k != "command"},
     }
@@ -118,8 +118,8 @@ class YarnCommandDecoratedOperator(_Decorated):
         )
         if not good:
             raise AirflowFailException(
-                f"{self.python_callable.__name__} returned {command!r:.200}; return the command as text for a shell, or "
-                "as a list of texts"
+                f"{self.python_callable.__name__} returned {command!r:.200}; return the command as text for a "
+                "shell, or as a list of texts"
             )
         self.command = command
         return super()._spec(context, hook)
@@ -133,10 +133,12 @@ def _raised(remote: Mapping[str, Any], error: ApplicationFailed) -> BaseExceptio
     kind, message = str(remote.get("type")), str(remote.get("message"))
     text = f"{error.app_id}: {kind}: {message}\n{remote.get('traceback', '')}".rstrip()
     # Airflow's own words, where the container has Airflow or something that is called the same.
-    if kind == "AirflowSkipException":
-        return AirflowSkipException(text)
-    if kind == "AirflowFailException":
-        return AirflowFailException(text)
+    known: dict[str, type[BaseException]] = {
+        "AirflowSkipException": AirflowSkipException,
+        "AirflowFailException": AirflowFailException,
+    }
+    if kind in known:
+        return known[kind](text)
     return RemoteError(text, app_id=error.app_id, exit_code=error.exit_code, report=error.report)
 
 

@@ -84,7 +84,9 @@ class KnitKillOperator(BaseOperator):
                 self.log.info("%s was killed", app_id)
                 return True
             if not report.terminal:
-                raise KnitError(f"{app_id} has not ended within {timeout:g} s after it was told to; it is {report.state}")
+                raise KnitError(
+                    f"{app_id} has not ended within {timeout:g} s after it was told to; it is {report.state}"
+                )
             if not self.ok_if_finished:
                 raise AirflowFailException(f"{app_id} was not killed: it had ended as {report.final_status} before")
             self.log.info("%s had ended as %s before", app_id, report.final_status)

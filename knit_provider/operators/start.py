@@ -54,7 +54,7 @@ class KnitStartOperator(WatchingOperator):
             left of ``execution_timeout`` and 10 minutes more; without a timeout, 7 days.
         max_attempts: attempts of the ApplicationMaster (default 1).
         wait_for_completion: wait for the end (default True), else return once YARN has accepted the application.
-        deferrable: wait in the triggerer, without a worker (default: Airflow's setting ``operators.default_deferrable``).
+        deferrable: wait in the triggerer, without a worker (default: Airflow's ``operators.default_deferrable``).
         poll_interval: longest time between two looks at the application, in seconds (default 10); it is looked at more
             often while it is young.
         poll_retry_timeout: seconds in a row for which the cluster may be away while the task waits (default 300).

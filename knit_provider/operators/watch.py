@@ -49,9 +49,7 @@ class Watch:
         cursor: where an earlier reader of the logs got to.
     """
 
-    def __init__(
-        self, app: Application, patience: Patience, *, logs: bool, cursor: LogCursor | None = None
-    ) -> None:
+    def __init__(self, app: Application, patience: Patience, *, logs: bool, cursor: LogCursor | None = None) -> None:
         self._app = app
         self._patience = patience
         self._cursor = LogCursor() if cursor is None else cursor

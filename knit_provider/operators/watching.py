@@ -169,9 +169,7 @@ class WatchingOperator(BaseOperator):
                 self.log.warning("The application of this task could not be ended: %s", e)
         return super().resume_execution(next_method, next_kwargs, context)
 
-    def _wait(
-        self, context: Mapping[str, Any], hook: KnitHook, conn: Knit, app: Application, *, attached: bool
-    ) -> Any:
+    def _wait(self, context: Mapping[str, Any], hook: KnitHook, conn: Knit, app: Application, *, attached: bool) -> Any:
         kept = {"attached": attached}
         if self.deferrable and not (attached and app.report().terminal):
             self._defer(context, app.id, kept)

@@ -80,7 +80,8 @@ class KnitSensor(BaseSensorOperator):
         from knit_provider.triggers.knit import KnitTrigger
 
         self._check()
-        push(context, KnitHook(self.yarn_conn_id).tracking_url(self.app_id))
+        hook = self._hook = KnitHook(self.yarn_conn_id)
+        push(context, hook.tracking_url(self.app_id))
         if not self.deferrable:
             return super().execute(context)
         try:
@@ -91,7 +92,7 @@ class KnitSensor(BaseSensorOperator):
             raise
         if found:
             return found.xcom_value
-        self.defer(
+        return self.defer(
             trigger=KnitTrigger(
                 self.app_id,
                 self.yarn_conn_id,

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 
 from devtools.airflow_server import AirflowServer
 from knit_provider import Knit
 from tests.airflow.conftest import ALIVE, USER, Applications, Trigger, until
+
 
 def test_word_count(airflow: AirflowServer, knit: Knit, run_of: Trigger, tmp_path: Path) -> None:
     base = f"/user/{USER}/word-count-test"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,11 +20,11 @@ CONF: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def runs(airflow: AirflowServer) -> Iterator[dict[str, str]]:
+def runs(airflow: AirflowServer) -> dict[str, str]:
     """The run id of each example."""
     for dag_id in (*CONF, "follows_a_job"):
         airflow.api.wait_for_dag(dag_id)
-    yield {dag_id: airflow.api.trigger(dag_id, conf) for dag_id, conf in CONF.items()}
+    return {dag_id: airflow.api.trigger(dag_id, conf) for dag_id, conf in CONF.items()}
 
 
 def ended(airflow: AirflowServer, dag_id: str, run_id: str) -> str:

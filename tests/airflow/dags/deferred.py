@@ -18,7 +18,7 @@ with DAG("deferred", schedule=None, params={"gate": "/nowhere"}):
     KnitStartOperator(
         task_id="job",
         app_name="deferred-{{ run_id }}",
-        command=GATED + '; echo \'{"rows": 3}\' > $KNIT_RESULT',
+        command=GATED + "; echo '{\"rows\": 3}' > $KNIT_RESULT",
         envvars={"GATE": "{{ params.gate }}"},
         deferrable=True,
         poll_interval=2,

@@ -59,7 +59,6 @@ class FakeCluster:
         self.states[app_id] = "KILLED"
         return True
 
-
     def app(self, app_id: str) -> dict[str, Any]:
         """What the ResourceManager's REST interface says of an application."""
         state = self.states[app_id]

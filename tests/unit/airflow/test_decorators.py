@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -109,7 +110,7 @@ def test_another_python_says_so(tmp_path: Path) -> None:
 
 def test_what_cannot_be_packed_is_named() -> None:
     with pytest.raises(ConfigurationError, match="fails or one of its arguments cannot be packed"):
-        call_script(fails, [open(os.devnull)], {}, {})  # noqa: SIM115
+        call_script(fails, [threading.Lock()], {}, {})
     with pytest.raises(ConfigurationError, match="HDFS"):
         call_script(fails, [os.urandom(9 * 2**20)], {}, {})
 

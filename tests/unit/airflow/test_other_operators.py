@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 pytest.importorskip("airflow.sdk")
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
 
 from knit_provider.links.knit import YarnApplicationLink
 from knit_provider.operators.knit import KnitKillOperator, KnitLogsOperator, KnitWaitOperator
@@ -83,9 +89,7 @@ def test_killing(task: Task) -> None:
         play(task, KnitKillOperator, app_id=ended, ok_if_finished=False)
 
 
-def test_logs_are_written_up_to_a_limit_and_their_ends_returned(
-    task: Task, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_logs_are_written_up_to_a_limit_and_their_ends_returned(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
     app_id = started(task, "SUCCEEDED")
     lines = "".join(f"line {i}\n" for i in range(100))
     task.cluster.logs = [LogChunk("container_1_0001_01_000001", None, None, "stderr", lines)]
@@ -156,15 +160,12 @@ def test_the_trigger_may_end_the_task_itself(task: Task) -> None:
 
     app_id = started(task)
     sensor = KnitSensor(task_id="t", app_id=app_id, deferrable=True, end_from_trigger=True)
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - TaskDeferred
+    with pytest.raises(TaskDeferred) as caught:
         sensor.execute(task.context)
     task.cluster.states[app_id] = "SUCCEEDED"
 
     async def first() -> Any:
-        async for event in caught.value.trigger.run():
-            return event
-
-    import asyncio
+        return await anext(caught.value.trigger.run())
 
     event = asyncio.run(first())
     assert isinstance(event, TaskSuccessEvent)

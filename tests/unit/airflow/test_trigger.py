@@ -28,8 +28,7 @@ def running(cluster: FakeCluster, count: int = 1) -> list[str]:
 
 
 async def first_event(trigger: KnitTrigger) -> Any:
-    async for event in trigger.run():
-        return event.payload
+    return (await anext(trigger.run())).payload
 
 
 async def until(what: Any) -> None:

@@ -63,8 +63,6 @@ def fire(trigger: Any) -> Any:
 
     async def first() -> Any:
         _, arguments = trigger.serialize()
-        async for event in KnitTrigger(**json.loads(json.dumps(arguments))).run():
-            return event.payload
-        raise AssertionError("the trigger ended without an event")
+        return (await anext(KnitTrigger(**json.loads(json.dumps(arguments))).run())).payload
 
     return asyncio.run(first())
