@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk import BaseOperator
 
-from knit_provider.hooks.knit import KnitHook
-from knit_provider.links.knit import YarnApplicationLink, push
+from knit_provider.operators.application import ApplicationOperator
 from knit_provider.operators.arguments import application_id, seconds
-from knit_provider.operators.watching import PERMANENT
 from knit_provider.yarn.errors import ApplicationNotFound, KnitError
 
 
-class KnitKillOperator(BaseOperator):
+class KnitKillOperator(ApplicationOperator):
     """Ends a YARN application of any type (Spark, Flink, MapReduce too), by REST, and waits until it has ended.
 
     Args:
@@ -35,21 +32,17 @@ class KnitKillOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("app_id", "yarn_conn_id")
-    operator_extra_links = (YarnApplicationLink(),)
-    ui_color = "#f4e9b8"
 
     def __init__(
         self,
         *,
         app_id: str,
-        yarn_conn_id: str | None = KnitHook.default_conn_name,
         ok_if_finished: bool = True,
         kill_timeout: float = 60.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.app_id = app_id
-        self.yarn_conn_id = yarn_conn_id
         self.ok_if_finished = ok_if_finished
         self.kill_timeout = kill_timeout
 
@@ -60,17 +53,10 @@ class KnitKillOperator(BaseOperator):
             AirflowFailException: for what no retry can mend, another user's application among it.
             KnitError: it has not ended in time, or had ended otherwise and ``ok_if_finished`` is False.
         """
-        try:
-            return self._kill(context)
-        except PERMANENT as e:
-            raise AirflowFailException(str(e)) from e
-
-    def _kill(self, context: Mapping[str, Any]) -> bool:
-        app_id = application_id(self.app_id)
-        timeout = seconds(self.kill_timeout, "kill_timeout")
-        hook = KnitHook(self.yarn_conn_id)
-        with hook.get_conn() as conn:
-            push(context, hook.tracking_url(app_id))
+        with self._connected() as (hook, conn):
+            app_id = application_id(self.app_id)
+            timeout = seconds(self.kill_timeout, "kill_timeout")
+            self._found(hook, app_id, context)
             app = conn.application(app_id)
             try:
                 killed = app.kill("ended by an Airflow task", timeout=timeout)

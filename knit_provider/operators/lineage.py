@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from knit_provider.operators.watching import WatchingOperator
+    from knit_provider.operators.application import ApplicationOperator
 
 
-def application_lineage(operator: WatchingOperator, app_id: str | None) -> Any:
+def application_lineage(operator: ApplicationOperator, app_id: str | None) -> Any:
     """An ``OperatorLineage``: the application as external job, and files in HDFS that it was given as inputs."""
     try:
         from airflow.providers.openlineage.extractors import OperatorLineage

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk import BaseOperator
-
-from knit_provider.hooks.knit import KnitHook
-from knit_provider.links.knit import YarnApplicationLink, push
+from knit_provider.operators.application import ApplicationOperator
 from knit_provider.operators.arguments import application_id, whole
-from knit_provider.operators.watching import PERMANENT
 
 # What XComs are for: a look, not an archive.
 RETURNED_CHARACTERS = 48 * 1024
 
 
-class KnitLogsOperator(BaseOperator):
+class KnitLogsOperator(ApplicationOperator):
     """Writes the logs of a YARN application of any type, running or ended, into the task's log.
 
     Args:
@@ -31,21 +26,17 @@ class KnitLogsOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("app_id", "yarn_conn_id", "max_bytes")
-    operator_extra_links = (YarnApplicationLink(),)
-    ui_color = "#f4e9b8"
 
     def __init__(
         self,
         *,
         app_id: str,
-        yarn_conn_id: str | None = KnitHook.default_conn_name,
         max_bytes: int | str = 64 * 1024 * 1024,
         tail_lines: int = 20,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.app_id = app_id
-        self.yarn_conn_id = yarn_conn_id
         self.max_bytes = max_bytes
         self.tail_lines = tail_lines
 
@@ -57,24 +48,17 @@ class KnitLogsOperator(BaseOperator):
             ApplicationNotFound: nobody knows the application.
             KnitError: the logs cannot be had now.
         """
-        try:
-            return self._write(context)
-        except PERMANENT as e:
-            raise AirflowFailException(str(e)) from e
-
-    def _write(self, context: Mapping[str, Any]) -> dict[str, str]:
         from knit_provider.operators.task_log import TaskLog
 
-        app_id = application_id(self.app_id)
-        lines = TaskLog(
-            self.log.info,
-            tail_lines=whole(self.tail_lines, "tail_lines"),
-            max_bytes=whole(self.max_bytes, "max_bytes"),
-            of_any_type=True,
-        )
-        hook = KnitHook(self.yarn_conn_id)
-        with hook.get_conn() as conn:
-            push(context, hook.tracking_url(app_id))
+        with self._connected() as (hook, conn):
+            app_id = application_id(self.app_id)
+            lines = TaskLog(
+                self.log.info,
+                tail_lines=whole(self.tail_lines, "tail_lines"),
+                max_bytes=whole(self.max_bytes, "max_bytes"),
+                of_any_type=True,
+            )
+            self._found(hook, app_id, context)
             app = conn.attach(app_id)
             try:
                 for chunk in app.iter_logs():

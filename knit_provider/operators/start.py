@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from knit_provider.hooks.knit import KnitHook
+from knit_provider.hooks.polling import Pace
 from knit_provider.operators.arguments import application_spec
 from knit_provider.operators.identity import Action, ApplicationStore, StoredApplication, decide, find_by_tag, task_tag
 from knit_provider.operators.watching import WatchingOperator
-from knit_provider.yarn.errors import ApplicationKilled, ApplicationNotFound, KnitError
+from knit_provider.yarn.errors import ApplicationKilled, ApplicationNotFound, ClusterUnavailable, KnitError
 
 if TYPE_CHECKING:
     from knit_provider.yarn.application import Application
@@ -178,7 +180,14 @@ class KnitStartOperator(WatchingOperator):
         stored = store.load() if store.available else self._tagged(conn, hook, context)
         if stored is None:
             return self._submit(conn, hook, spec, context), False
-        report = _report_or_none(conn, stored.app_id)
+        # Whoever ends this try from here on ends that one.
+        self._app_id = stored.app_id
+        try:
+            report = self._report_of(conn, stored.app_id)
+        except KnitError as e:
+            if not self._stopping:
+                self._give_up(context, stored.app_id, e)
+            raise
         action = decide(stored, report, store.max_tries, force_rerun=self.force_rerun)
         self.log.info("%s is of an earlier try; %s", stored.app_id, action.value)
         if action is Action.UNKNOWN:
@@ -197,6 +206,24 @@ class KnitStartOperator(WatchingOperator):
                 raise KnitError(f"{stored.app_id} does not end, so no second one is started; it is {again.state}")
         app_id = stored.app_id if action is Action.SUBMIT_STORED else None
         return self._submit(conn, hook, spec, context, app_id), False
+
+    def _report_of(self, conn: Knit, app_id: str) -> ApplicationReport | None:
+        """What is known of an earlier try's application; a cluster that is away is waited for here too."""
+        pace = Pace(self._patience(), shortest=0.5)
+        while True:
+            try:
+                return conn.application(app_id).report()
+            except ApplicationNotFound:
+                return None
+            except ClusterUnavailable as e:
+                pace.failed(e)
+                self.log.warning("%s; asking again", e)
+            until = time.monotonic() + pace.pause()
+            while time.monotonic() < until:
+                # on_kill comes in between and lets this go on.
+                time.sleep(0.1)
+                if self._stopping:
+                    raise ApplicationKilled(f"the task was stopped; {app_id} {self._fate()}", app_id=app_id)
 
     def _tagged(self, conn: Knit, hook: KnitHook, context: Mapping[str, Any]) -> StoredApplication | None:
         if context.get("ti") is None:
@@ -263,10 +290,3 @@ class KnitStartOperator(WatchingOperator):
 
     def _outcome(self, app: Application, report: ApplicationReport, result: Any) -> Any:
         return app.id
-
-
-def _report_or_none(conn: Knit, app_id: str) -> ApplicationReport | None:
-    try:
-        return conn.application(app_id).report()
-    except ApplicationNotFound:
-        return None

@@ -5,39 +5,27 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, AirflowTaskTimeout, conf
-from airflow.sdk import BaseOperator
 
-from knit_provider.hooks.knit import KnitHook
 from knit_provider.hooks.polling import Patience
-from knit_provider.links.knit import YarnApplicationLink, push
+from knit_provider.operators.application import PERMANENT, ApplicationOperator
 from knit_provider.operators.arguments import check_watching, exit_codes, seconds, whole
 from knit_provider.yarn import errors
-from knit_provider.yarn.errors import (
-    ApplicationFailed,
-    ApplicationKilled,
-    AuthenticationFailed,
-    CheckFailed,
-    ConfigurationError,
-    KnitError,
-    PermissionDenied,
-)
+from knit_provider.yarn.errors import ApplicationFailed, ApplicationKilled, KnitError
 from knit_provider.yarn.report import ApplicationReport
 
 if TYPE_CHECKING:
+    from knit_provider.hooks.knit import KnitHook
     from knit_provider.operators.task_log import TaskLog
     from knit_provider.operators.watch import Watch
     from knit_provider.yarn.application import Application
     from knit_provider.yarn.knit import Knit
     from knit_provider.yarn.logs import LogCursor
 
-# Trying again cannot mend these.
-PERMANENT = (ConfigurationError, CheckFailed, AuthenticationFailed, PermissionDenied)
 # After SIGTERM Airflow leaves a task 5 s.
 KILL_SECONDS = 3.0
 # How long after the trigger's own deadline Airflow ends a deferral that no triggerer looks after.
@@ -45,23 +33,17 @@ DEFERRAL_MARGIN = 60.0
 FAILED_IN_TRIGGERER = "__fail__"
 _CONTAINER_ID = re.compile(r"container_[a-z0-9_]+")
 
-WATCHING_FIELDS = ("yarn_conn_id",)
 
-
-class WatchingOperator(BaseOperator):
+class WatchingOperator(ApplicationOperator):
     """Waits for the end of one application, writes its logs into the task's log and tells its outcome.
 
     The same happens on a worker and with ``deferrable=True``: then a trigger waits, and a worker is needed only for the
     logs and the outcome at the end. See the subclasses for the arguments.
     """
 
-    operator_extra_links = (YarnApplicationLink(),)
-    ui_color = "#f4e9b8"
-
     def __init__(
         self,
         *,
-        yarn_conn_id: str | None = KnitHook.default_conn_name,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float = 10.0,
         poll_retry_timeout: float = 300.0,
@@ -75,7 +57,6 @@ class WatchingOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.yarn_conn_id = yarn_conn_id
         self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.poll_retry_timeout = poll_retry_timeout
@@ -86,7 +67,6 @@ class WatchingOperator(BaseOperator):
         self.log_max_bytes = log_max_bytes
         self.skip_on_exit_code = skip_on_exit_code
         self.on_kill_action = on_kill_action
-        self._app_id: str | None = None
         self._killer: Knit | None = None
         self._watch: Watch | None = None
         self._lines: TaskLog | None = None
@@ -347,34 +327,12 @@ class WatchingOperator(BaseOperator):
             outcome = "was killed" if killed else "did not end as killed"
             self.log.info("%s %s within %.1f s", app_id, outcome, time.monotonic() - began)
 
-    # -- helpers --------------------------------------------------------------------------------------------------
+    def _check(self) -> None:
+        check_watching(self)
 
-    @contextmanager
-    def _connected(self) -> Iterator[tuple[KnitHook, Knit]]:
-        """The cluster; what no retry can mend fails the task for good."""
-        try:
-            check_watching(self)
-            hook = KnitHook(self.yarn_conn_id)
-            # A handle of its own, with a session that is not in use at the moment when on_kill interrupts the rest.
-            self._killer = hook.new_conn()
-            with hook.get_conn() as conn:
-                yield hook, conn
-        except PERMANENT as e:
-            raise AirflowFailException(str(e)) from e
-
-    def _found(self, hook: KnitHook, app_id: str, context: Mapping[str, Any]) -> None:
-        """Tell everybody which application it is, before anything else happens."""
-        self._app_id = app_id
-        url = hook.tracking_url(app_id)
-        self._push(context, "app_id", app_id)
-        self._push(context, "tracking_url", url)
-        push(context, url)
-        self.log.info("%s: %s", app_id, url)
-
-    def _push(self, context: Mapping[str, Any], key: str, value: Any) -> None:
-        ti = context.get("ti")
-        if ti is not None and self.do_xcom_push:
-            ti.xcom_push(key=key, value=value)
+    def _opened(self, hook: KnitHook) -> None:
+        # A handle of its own, with a session that is not in use at the moment when on_kill interrupts the rest.
+        self._killer = hook.new_conn()
 
     def _patience(self) -> Patience:
         pending = self.pending_timeout
@@ -389,12 +347,6 @@ class WatchingOperator(BaseOperator):
         if self.execution_timeout is None:
             return None
         return float((_began(context) + self.execution_timeout).timestamp())
-
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """The application as the external job of this run, for OpenLineage; None where its provider is missing."""
-        from knit_provider.operators.lineage import application_lineage
-
-        return application_lineage(self, self._app_id)
 
 
 def _began(context: Mapping[str, Any]) -> datetime:

@@ -110,7 +110,7 @@ def run_of(airflow: AirflowServer) -> Iterator[Trigger]:
                 airflow.api.set_task_state(dag_id, run_id, name, "failed")
 
 
-def until(what: Callable[[], Any], *, seconds: float = 60) -> Any:
+def until(what: Callable[[], Any], *, seconds: float = 120) -> Any:
     """The first true value that ``what`` gives."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -31,7 +31,7 @@ for seconds in (12, 20):
         KnitStartOperator(
             task_id="job",
             app_name=f"deferred_for_{seconds}-{{{{ run_id }}}}",
-            command="echo here I am; sleep 600",
+            command="sleep 600",
             deferrable=True,
             poll_interval=2,
             execution_timeout=timedelta(seconds=seconds),
