@@ -8,12 +8,19 @@ from airflow.sdk import dag, task
 
 from knit_provider.operators.knit import KnitStartOperator
 
+# Jinja would take bash's own ${#DAY} for a comment.
+COUNT = """
+echo "counting $DAY"
+rows=$(printf %s "$DAY" | wc -c)
+echo "{\\"day\\": \\"$DAY\\", \\"rows\\": $rows}" > "$KNIT_RESULT"
+"""
+
 
 @dag(schedule=None, tags=["knit", "example"])
 def mapped_jobs() -> None:
     count = KnitStartOperator.partial(
         task_id="count",
-        command='echo "counting $DAY"; echo "{\\"day\\": \\"$DAY\\", \\"rows\\": ${#DAY}}" > "$KNIT_RESULT"',
+        command=COUNT,
         max_active_tis_per_dagrun=2,
         map_index_template="{{ task.envvars['DAY'] }}",
     ).expand(envvars=[{"DAY": day} for day in ("monday", "tuesday", "friday")])

@@ -72,9 +72,8 @@ def main() -> None:
     options = parser.parse_args()
     arguments = [part for name, value in vars(options).items() for part in (f"--{name}", value)]
     own, livy = measured("knit", OWN, arguments), measured("livy", LIVY, arguments)
-    print(
-        f"| {options.count} triggers, one look each {options.interval} s | {OWN.title} | {LIVY.title} |\n|---|---:|---:|"
-    )
+    print(f"| {options.count} triggers, a look each {options.interval} s | {OWN.title} | {LIVY.title} |")
+    print("|---|---:|---:|")
     for key, title in ROWS:
         print(f"| {title} | {own[key]:.1f} | {livy[key]:.1f} |")
     for name, found in ((OWN.title, own), (LIVY.title, livy)):

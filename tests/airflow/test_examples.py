@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from knit_provider import Knit
 from tests.airflow.conftest import until
 
 CONF: dict[str, dict[str, Any]] = {
-    "python_in_a_container": {"limit": 600},
+    # The containers run on this machine.
+    "python_in_a_container": {"limit": 600, "env": f"python://{sys.executable}"},
     "mapped_jobs": {},
     "starts_a_job": {},
     "kill_on_failure": {"fail": True},
