@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -131,6 +132,7 @@ class WatchingOperator(ApplicationOperator):
                 # The trigger has tried; where its call was lost, this one may arrive.
                 self._end(app.id, conn)
                 self._write_logs(app, kept)
+                _tidied(app)
                 if what == trigger.PENDING:
                     raise self._pending(app.id, str(event["message"]))
                 raise AirflowTaskTimeout(f"the task's time is over; {app.id} {self._fate()}")
@@ -144,6 +146,7 @@ class WatchingOperator(ApplicationOperator):
                     app_id = self._stored_id(context, conn)
                     if app_id is not None:
                         self._end(app_id, conn)
+                        _tidied(conn.application(app_id))
             except Exception as e:
                 # What Airflow has to say of the trigger is the news, not this.
                 self.log.warning("The application of this task could not be ended: %s", e)
@@ -347,6 +350,12 @@ class WatchingOperator(ApplicationOperator):
         if self.execution_timeout is None:
             return None
         return float((_began(context) + self.execution_timeout).timestamp())
+
+
+def _tidied(app: Application) -> None:
+    """Look at an application that was killed: whoever sees its end removes what it left in HDFS."""
+    with suppress(KnitError):
+        app.report()
 
 
 def _began(context: Mapping[str, Any]) -> datetime:

@@ -80,9 +80,12 @@ def applications(knit: Knit) -> Iterator[Applications]:
         return [a for a in knit.yarn_api.find(states=states or None) if a["name"] == name]
 
     yield find
-    for app in knit.yarn_api.find(states=ALIVE):
+    for app in knit.yarn_api.find(user=USER):
         if app["name"] in names:
-            knit.kill(app["id"])
+            if app["state"] in ALIVE:
+                knit.kill(app["id"])
+            # Whoever sees the end of a killed application removes its staging folder.
+            knit.status(app["id"])
 
 
 @pytest.fixture
