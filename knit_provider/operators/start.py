@@ -253,6 +253,7 @@ class KnitStartOperator(WatchingOperator):
         self._found(hook, app_id, context)
         self.log.info("Submitting %s (%s) to queue %s", app_id, spec.name, spec.queue)
         conn.submit(spec, app_id=app_id, bound=False)
+        self._lifetime_until = None if spec.lifetime is None else time.time() + spec.lifetime
         if self._stopping:
             # on_kill came before there was anything to kill.
             self._end(app_id, conn)

@@ -71,6 +71,7 @@ class WatchingOperator(ApplicationOperator):
         self._killer: Knit | None = None
         self._watch: Watch | None = None
         self._lines: TaskLog | None = None
+        self._lifetime_until: float | None = None
         self._logs_complete = False
         self._stopping = False
 
@@ -153,13 +154,14 @@ class WatchingOperator(ApplicationOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def _wait(self, context: Mapping[str, Any], hook: KnitHook, conn: Knit, app: Application, *, attached: bool) -> Any:
-        kept = {"attached": attached}
+        kept = {"attached": attached, "lifetime_until": self._lifetime_until}
         if self.deferrable and not (attached and app.report().terminal):
             self._defer(context, app.id, kept)
         return self._to_the_end(context, hook, conn, app, kept)
 
     def _defer(self, context: Mapping[str, Any], app_id: str, kept: Mapping[str, Any]) -> NoReturn:
         from knit_provider.triggers.knit import KnitTrigger
+        from knit_provider.yarn.submission.lifetime import leave_to_the_masters
 
         deadline = kept.get("deadline") or self._deadline(context)
         streams = self.get_logs and self.logging_interval is not None
@@ -172,7 +174,11 @@ class WatchingOperator(ApplicationOperator):
             deadline=deadline,
             logs_at=time.time() + seconds(self.logging_interval, "logging_interval") if streams else None,
             on_kill_action=self.on_kill_action,
+            lifetime_until=kept.get("lifetime_until"),
         )
+        # A process that lingers after it has deferred may end when the task runs again already, which Airflow takes
+        # for the end of that. The trigger tells YARN of the lifetime in its place.
+        leave_to_the_masters()
         timeout = None
         if deadline is not None:
             timeout = timedelta(seconds=max(0.0, deadline - time.time()) + DEFERRAL_MARGIN)

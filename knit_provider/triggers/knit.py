@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
@@ -14,6 +15,11 @@ from knit_provider.hooks.polling import Pace, Patience, reached
 from knit_provider.triggers.shared_poll import SharedPoll, shared_poll
 from knit_provider.yarn.errors import ApplicationNotFound, ClusterUnavailable, KnitError
 from knit_provider.yarn.report import ApplicationReport
+
+if TYPE_CHECKING:
+    from knit_provider.yarn.knit import Knit
+
+log = logging.getLogger(__name__)
 
 # The triggerer has many to wait for, and nobody notices half a second there.
 SHORTEST_POLL = 1.0
@@ -46,6 +52,8 @@ class KnitTrigger(BaseTrigger):
             deadline has passed and when it has been pending for too long; ``"keep"`` leaves it.
         target_states: states and final statuses that end the wait too, such as ``["RUNNING"]``.
         end_from_trigger: where a target was reached, the task succeeds without a worker.
+        lifetime_until: when YARN should end the application, in seconds since the epoch. YARN is told once the
+            application runs, unless it knows; default: it is told nothing.
     """
 
     def __init__(
@@ -60,6 +68,7 @@ class KnitTrigger(BaseTrigger):
         on_kill_action: str = "kill",
         target_states: Sequence[str] = (),
         end_from_trigger: bool = False,
+        lifetime_until: float | None = None,
     ) -> None:
         super().__init__()
         self.app_id = app_id
@@ -72,6 +81,7 @@ class KnitTrigger(BaseTrigger):
         self.on_kill_action = on_kill_action
         self.target_states = list(target_states)
         self.end_from_trigger = end_from_trigger
+        self.lifetime_until = lifetime_until
         self._poll: SharedPoll | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -89,6 +99,7 @@ class KnitTrigger(BaseTrigger):
                 "on_kill_action": self.on_kill_action,
                 "target_states": self.target_states,
                 "end_from_trigger": self.end_from_trigger,
+                "lifetime_until": self.lifetime_until,
             },
         )
 
@@ -106,7 +117,8 @@ class KnitTrigger(BaseTrigger):
     async def _wait(self) -> TriggerEvent:
         poll = self._poll = await shared_poll(KnitHook(self.yarn_conn_id))
         pace = Pace(Patience(self.poll_interval, self.poll_retry_timeout, self.pending_timeout), SHORTEST_POLL)
-        pause, state = 0.0, ""
+        # Not at once: the process that deferred the task may still be there, and Airflow wants to see its end first.
+        pause, state = SHORTEST_POLL, ""
         while True:
             try:
                 report = await self._look(poll, pause)
@@ -122,6 +134,8 @@ class KnitTrigger(BaseTrigger):
                 if report.state != state:
                     state = report.state
                     self.log.info("%s is %s", self.app_id, state)
+                    if state == "RUNNING" and self.lifetime_until is not None:
+                        await poll.call(self._tell_lifetime)
                 if report.terminal or reached(report, self.target_states):
                     return self._ended(report)
                 sentence = pace.patience.too_long_pending(report)
@@ -146,6 +160,16 @@ class KnitTrigger(BaseTrigger):
             return await asyncio.wait_for(poll.report(self.app_id, pause), max(1.0, min(due) - time.time()))
         except asyncio.TimeoutError:
             return None
+
+    def _tell_lifetime(self, conn: Knit) -> None:
+        """Have YARN end the application in time; where that fails, its ApplicationMaster does."""
+        left = (self.lifetime_until or 0.0) - time.time()
+        try:
+            known = conn.yarn_api.app_timeouts(self.app_id).get("LIFETIME", {}).get("expiryTime", "UNLIMITED")
+            if known == "UNLIMITED" and left >= 1:
+                conn.yarn_api.update_lifetime(self.app_id, left)
+        except KnitError as e:
+            log.warning("%s: YARN could not be told of its lifetime: %s", self.app_id, e)
 
     def _ended(self, report: ApplicationReport) -> TriggerEvent:
         if self.end_from_trigger and reached(report, self.target_states):

@@ -37,8 +37,9 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
 
 
 @pytest.fixture
-def task(cluster: FakeCluster) -> Task:
-    """One task instance."""
+def task(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> Task:
+    """One task instance, whose triggers lose no time."""
+    monkeypatch.setattr("knit_provider.triggers.knit.SHORTEST_POLL", 0.05)
     from tests.unit.airflow.trying import Task
 
     return Task(cluster)

@@ -40,6 +40,7 @@ class FakeCluster:
         self.requests: list[str] = []
         self.trouble: list[Exception] = []
         self.pending_ms = 0
+        self.expiry: dict[str, str] = {}
         self.application_type = "knit"
         self._ids = 0
         self.lock = threading.Lock()
@@ -93,6 +94,12 @@ class FakeAPI:
         if self._cluster.states.get(app_id) in (None, "UNKNOWN"):
             raise ApplicationNotFound(f"{app_id} is not known")
         return self._cluster.app(app_id)
+
+    def app_timeouts(self, app_id: str) -> dict[str, Any]:
+        return {"LIFETIME": {"expiryTime": self._cluster.expiry.get(app_id, "UNLIMITED")}}
+
+    def update_lifetime(self, app_id: str, seconds: float) -> None:
+        self._cluster.expiry[app_id] = f"in {seconds:.0f} s"
 
     def find(
         self,

@@ -53,6 +53,10 @@ def returns_a_set() -> set[int]:
     return {1}
 
 
+def returns_numbered() -> dict[int, str]:
+    return {1: "one"}
+
+
 def returns_much() -> str:
     return "x" * 50_000
 
@@ -94,7 +98,10 @@ def test_an_error_comes_back_with_its_traceback(tmp_path: Path) -> None:
     assert "ValueError: bad 7" in stderr
 
 
-@pytest.mark.parametrize(("function", "words"), [(returns_a_set, "a set that JSON"), (returns_much, "at most 49152")])
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [(returns_a_set, "a set that JSON"), (returns_numbered, "1 as a key"), (returns_much, "at most 49152")],
+)
 def test_a_value_that_cannot_come_back_says_so(tmp_path: Path, function: Callable[[], Any], words: str) -> None:
     code, outcome, _ = as_container(tmp_path, call_script(function, [], {}, {}))
     assert code == 1

@@ -110,6 +110,7 @@ def test_what_is_stored_holds_no_secret_and_makes_the_same_trigger() -> None:
         "on_kill_action",
         "target_states",
         "end_from_trigger",
+        "lifetime_until",
     }
 
 
@@ -195,13 +196,26 @@ def test_logs_come_by_and_by_and_each_line_once(task: Task, capsys: pytest.Captu
     say("first line\n")
     deferral = deferral_of(task, logging_interval=0.1)
     with pytest.raises(TaskDeferred) as caught:
-        task.resumed(task.make(deferrable=True, logging_interval=0.1), deferral)
+        task.resumed(task.make(deferrable=True, logging_interval=60), deferral)
     assert caught.value.kwargs["cursor"] == {"container_1_0001_01_000002/stdout": 11}
     say("second line\n")
     task.cluster.states = dict.fromkeys(task.cluster.states, "SUCCEEDED")
-    task.resumed(task.make(deferrable=True, logging_interval=0.1), caught.value)
+    task.resumed(task.make(deferrable=True, logging_interval=60), caught.value)
     said = capsys.readouterr().out
     assert said.count("first line") == said.count("second line") == 1
+
+
+def test_yarn_is_told_of_the_lifetime_by_the_trigger_once_it_runs(task: Task) -> None:
+    task.cluster.outcome = "ACCEPTED"
+    looks: list[str] = []
+
+    def look(app_id: str) -> None:
+        looks.append(app_id)
+        task.cluster.states[app_id] = ("ACCEPTED", "RUNNING", "RUNNING", "SUCCEEDED")[min(len(looks), 3)]
+
+    task.cluster.on_report = look
+    app_id = task.run(deferrable=True, lifetime="2 h")
+    assert task.cluster.expiry == {app_id: "in 7200 s"} or task.cluster.expiry == {app_id: "in 7199 s"}
 
 
 def test_an_application_killed_by_others_is_a_failure(task: Task) -> None:
