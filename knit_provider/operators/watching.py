@@ -16,7 +16,7 @@ from knit_provider.hooks.polling import Patience
 from knit_provider.operators.application import PERMANENT, ApplicationOperator
 from knit_provider.operators.arguments import check_watching, exit_codes, seconds, whole
 from knit_provider.yarn import errors
-from knit_provider.yarn.errors import ApplicationFailed, ApplicationKilled, KnitError
+from knit_provider.yarn.errors import ApplicationFailed, ApplicationKilled, KnitError, WaitTimeout
 from knit_provider.yarn.report import ApplicationReport
 
 if TYPE_CHECKING:
@@ -318,7 +318,8 @@ class WatchingOperator(ApplicationOperator):
             self.log.info("%s goes on, and the next try with it", app_id)
 
     def _pending(self, app_id: str, sentence: str) -> KnitError:
-        return ApplicationKilled(f"{sentence}; {app_id} {self._fate()}", app_id=app_id)
+        text = f"{sentence}; {app_id} {self._fate()}"
+        return WaitTimeout(text) if self.on_kill_action == "keep" else ApplicationKilled(text, app_id=app_id)
 
     def _fate(self) -> str:
         return "goes on" if self.on_kill_action == "keep" else "was killed"

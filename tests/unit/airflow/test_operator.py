@@ -14,7 +14,13 @@ pytest.importorskip("airflow.sdk")
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from knit_provider.hooks.knit import KnitHook
-from knit_provider.yarn.errors import ApplicationFailed, ApplicationKilled, AuthenticationFailed, ClusterUnavailable
+from knit_provider.yarn.errors import (
+    ApplicationFailed,
+    ApplicationKilled,
+    AuthenticationFailed,
+    ClusterUnavailable,
+    WaitTimeout,
+)
 from knit_provider.yarn.logs.chunk import LogChunk
 from tests.unit.airflow.fakes import FakeKnit
 from tests.unit.airflow.trying import Task
@@ -160,6 +166,10 @@ def test_an_application_that_gets_no_container_is_ended_after_a_while(task: Task
     with pytest.raises(ApplicationKilled, match="pending_timeout is 60 s"):
         task.run(pending_timeout=60, deferrable=deferrable)
     assert list(task.cluster.states.values()) == ["KILLED"]
+    task.store.clear()
+    with pytest.raises(WaitTimeout, match="goes on"):
+        task.run(pending_timeout=60, deferrable=deferrable, on_kill_action="keep")
+    assert list(task.cluster.states.values()) == ["KILLED", "ACCEPTED"]
 
 
 @BOTH
