@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from knit_provider.operators.arguments import application_id
 from knit_provider.operators.watching import WatchingOperator
+from knit_provider.yarn.errors import KnitError
 
 if TYPE_CHECKING:
     from knit_provider.yarn.application import Application
@@ -55,7 +56,10 @@ class KnitWaitOperator(WatchingOperator):
         return application_id(self.app_id)
 
     def _of_any_type(self, app: Application) -> bool:
-        return app.report().application_type.lower() not in ("knit", "")
+        try:
+            return app.report().application_type.lower() not in ("knit", "")
+        except KnitError:
+            return True
 
     def _outcome(self, app: Application, report: ApplicationReport, result: Any) -> Any:
         return report.final_status

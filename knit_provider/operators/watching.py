@@ -16,7 +16,7 @@ from knit_provider.hooks.polling import Patience
 from knit_provider.operators.application import PERMANENT, ApplicationOperator
 from knit_provider.operators.arguments import check_watching, exit_codes, seconds, whole
 from knit_provider.yarn import errors
-from knit_provider.yarn.errors import ApplicationFailed, ApplicationKilled, KnitError, WaitTimeout
+from knit_provider.yarn.errors import ApplicationFailed, ApplicationKilled, ClusterUnavailable, KnitError, WaitTimeout
 from knit_provider.yarn.report import ApplicationReport
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class WatchingOperator(ApplicationOperator):
 
     def _wait(self, context: Mapping[str, Any], hook: KnitHook, conn: Knit, app: Application, *, attached: bool) -> Any:
         kept = {"attached": attached, "lifetime_until": self._lifetime_until}
-        if self.deferrable and not (attached and app.report().terminal):
+        if self.deferrable and not (attached and _has_ended(app)):
             self._defer(context, app.id, kept)
         return self._to_the_end(context, hook, conn, app, kept)
 
@@ -357,6 +357,13 @@ class WatchingOperator(ApplicationOperator):
         if self.execution_timeout is None:
             return None
         return float((_began(context) + self.execution_timeout).timestamp())
+
+
+def _has_ended(app: Application) -> bool:
+    try:
+        return app.report().terminal
+    except ClusterUnavailable:
+        return False
 
 
 def _tidied(app: Application) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from devtools.airflow_server import AirflowServer
+from knit_provider import Knit
 from tests.airflow.conftest import ALIVE, Applications, Trigger, until
 
 
@@ -18,13 +19,15 @@ def deferred_and_running(
 
 
 def test_a_triggerer_that_dies_is_not_noticed_by_the_application(
-    airflow: AirflowServer, run_of: Trigger, applications: Applications, gate: Path
+    airflow: AirflowServer, run_of: Trigger, applications: Applications, gate: Path, knit: Knit
 ) -> None:
     run_id = run_of("deferred", gate=str(gate))
     app = deferred_and_running(airflow, applications, "deferred", run_id)
     # The button in the UI is there while it runs.
     link = airflow.api.xcom("deferred", run_id, "job", "_link_YarnApplicationLink")
     assert link.endswith(f"/cluster/app/{app['id']}")
+    # Whatever dies from here on, YARN itself ends the application at last.
+    until(lambda: int(knit.yarn_api.app_timeouts(str(app["id"]))["LIFETIME"]["remainingTimeInSeconds"]) > 0)
     airflow.kill("triggerer")
     airflow.start_again("triggerer")
     gate.touch()

@@ -102,6 +102,6 @@ def test_applications_of_any_type_are_waited_for_shown_and_ended(
     KnitLogsOperator(task_id="logs", app_id=app_id).execute({})
     assert "the driver was here" in capsys.readouterr().out
     endless = submit_shell(cluster, "sleep 600", app_type="SPARK")
-    assert KnitSensor(task_id="sense", app_id=endless, target_states=["RUNNING"], poke_interval=1).execute({})
+    assert KnitSensor(task_id="sense", app_id=endless, target_states=["ACCEPTED"]).execute({}) == "ACCEPTED"
     assert KnitKillOperator(task_id="kill", app_id=endless).execute({}) is True
     assert KnitKillOperator(task_id="kill", app_id=app_id).execute({}) is False

@@ -17,7 +17,8 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from knit_provider.links.knit import YarnApplicationLink
-from knit_provider.operators.knit import KnitKillOperator, KnitLogsOperator, KnitWaitOperator
+from knit_provider.operators.knit import KnitKillOperator, KnitLogsOperator, KnitStartOperator, KnitWaitOperator
+from knit_provider.operators.lineage import remote_files
 from knit_provider.sensors.knit import KnitSensor
 from knit_provider.yarn.errors import ApplicationFailed, ApplicationNotFound, PermissionDenied
 from knit_provider.yarn.logs.chunk import LogChunk
@@ -188,6 +189,14 @@ def test_a_refusal_fails_the_sensor_for_good(task: Task) -> None:
     task.cluster.on_report = look
     with pytest.raises(AirflowFailException, match="not yours"):
         play(task, KnitSensor, app_id=app_id, deferrable=False)
+
+
+def test_lineage_names_what_lies_in_a_filesystem_of_the_cluster() -> None:
+    files = ["hdfs://ns1/data/a.txt", "/local/b.txt", "file:///c.txt"]
+    operator = KnitStartOperator(task_id="t", command="date", files=files, env="hdfs://ns1/envs/e.tar.gz")
+    assert remote_files(operator) == [("hdfs://ns1", "/data/a.txt"), ("hdfs://ns1", "/envs/e.tar.gz")]
+    operator = KnitStartOperator(task_id="t", command="date", files={"a": "s3a://bucket/k"}, env="python:///usr/bin/py")
+    assert remote_files(operator) == [("s3a://bucket", "/k")]
 
 
 def test_the_link_never_raises() -> None:
