@@ -22,7 +22,7 @@ ARGS ?=
 .PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-kerberos test-airflow test-airflow-oldest packages demo soak bench ui docs clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv with the package (editable), Airflow and the test tools
 	@echo "setup: $(VENV) is ready ($$($(BIN)/python --version), Airflow $$($(BIN)/python -c 'from importlib.metadata import version; print(version("apache-airflow"))'))"

@@ -100,9 +100,9 @@ class KnitSensor(BaseSensorOperator):
                 poll_interval=max(0.1, self.poke_interval),
                 poll_retry_timeout=self.poll_retry_timeout,
                 on_kill_action="keep",
-                # What ends the wait; which of them is a failure is told on a worker.
-                target_states=[*self.target_states, *self.failed_states],
-                end_from_trigger=self.end_from_trigger and not self.failed_states,
+                target_states=self.target_states,
+                failed_states=self.failed_states,
+                end_from_trigger=self.end_from_trigger,
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout),

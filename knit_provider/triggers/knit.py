@@ -51,6 +51,7 @@ class KnitTrigger(BaseTrigger):
         on_kill_action: ``"kill"`` (default) ends the application when a person ends the deferred task, when the
             deadline has passed and when it has been pending for too long; ``"keep"`` leaves it.
         target_states: states and final statuses that end the wait too, such as ``["RUNNING"]``.
+        failed_states: the same, for the worse.
         end_from_trigger: where a target was reached, the task succeeds without a worker.
         lifetime_until: when YARN should end the application, in seconds since the epoch. YARN is told once the
             application runs, unless it knows; default: it is told nothing.
@@ -67,6 +68,7 @@ class KnitTrigger(BaseTrigger):
         logs_at: float | None = None,
         on_kill_action: str = "kill",
         target_states: Sequence[str] = (),
+        failed_states: Sequence[str] = (),
         end_from_trigger: bool = False,
         lifetime_until: float | None = None,
     ) -> None:
@@ -80,6 +82,7 @@ class KnitTrigger(BaseTrigger):
         self.logs_at = logs_at
         self.on_kill_action = on_kill_action
         self.target_states = list(target_states)
+        self.failed_states = list(failed_states)
         self.end_from_trigger = end_from_trigger
         self.lifetime_until = lifetime_until
         self._poll: SharedPoll | None = None
@@ -98,6 +101,7 @@ class KnitTrigger(BaseTrigger):
                 "logs_at": self.logs_at,
                 "on_kill_action": self.on_kill_action,
                 "target_states": self.target_states,
+                "failed_states": self.failed_states,
                 "end_from_trigger": self.end_from_trigger,
                 "lifetime_until": self.lifetime_until,
             },
@@ -136,7 +140,7 @@ class KnitTrigger(BaseTrigger):
                     self.log.info("%s is %s", self.app_id, state)
                     if state == "RUNNING" and self.lifetime_until is not None:
                         await poll.call(self._tell_lifetime)
-                if report.terminal or reached(report, self.target_states):
+                if report.terminal or reached(report, [*self.target_states, *self.failed_states]):
                     return self._ended(report)
                 sentence = pace.patience.too_long_pending(report)
                 if sentence is not None:
@@ -172,7 +176,8 @@ class KnitTrigger(BaseTrigger):
             log.warning("%s: YARN could not be told of its lifetime: %s", self.app_id, e)
 
     def _ended(self, report: ApplicationReport) -> TriggerEvent:
-        if self.end_from_trigger and reached(report, self.target_states):
+        good = reached(report, self.target_states) and not reached(report, self.failed_states)
+        if self.end_from_trigger and good:
             return TaskSuccessEvent(xcoms={"return_value": report.final_status if report.terminal else report.state})
         return self._event(ENDED, report)
 

@@ -160,7 +160,7 @@ def test_the_trigger_may_end_the_task_itself(task: Task) -> None:
     from airflow.triggers.base import TaskSuccessEvent
 
     app_id = started(task)
-    sensor = KnitSensor(task_id="t", app_id=app_id, deferrable=True, end_from_trigger=True)
+    sensor = KnitSensor(task_id="t", app_id=app_id, deferrable=True, end_from_trigger=True, failed_states=["FAILED"])
     with pytest.raises(TaskDeferred) as caught:
         sensor.execute(task.context)
     task.cluster.states[app_id] = "SUCCEEDED"

@@ -109,6 +109,7 @@ def test_what_is_stored_holds_no_secret_and_makes_the_same_trigger() -> None:
         "logs_at",
         "on_kill_action",
         "target_states",
+        "failed_states",
         "end_from_trigger",
         "lifetime_until",
     }
