@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -105,3 +107,16 @@ def test_applications_of_any_type_are_waited_for_shown_and_ended(
     assert KnitSensor(task_id="sense", app_id=endless, target_states=["ACCEPTED"]).execute({}) == "ACCEPTED"
     assert KnitKillOperator(task_id="kill", app_id=endless).execute({}) is True
     assert KnitKillOperator(task_id="kill", app_id=app_id).execute({}) is False
+
+
+def test_below_airflow_3_3_a_retry_finds_its_application_by_its_tag(
+    monkeypatch: pytest.MonkeyPatch, yarn_connection: dict[str, Any]
+) -> None:
+    extra = {**yarn_connection["extra"], "deployment": "tests"}
+    monkeypatch.setenv("AIRFLOW_CONN_YARN_DEFAULT", json.dumps({**yarn_connection, "extra": extra}))
+    ti = SimpleNamespace(dag_id="d", run_id=uuid4().hex, task_id="t", map_index=-1, max_tries=1, start_date=None)
+    ti.xcom_push = lambda key, value: None
+    first = KnitStartOperator(task_id="t", command="sleep 3", wait_for_completion=False).execute({"ti": ti})
+    assert KnitStartOperator(task_id="t", command="sleep 3", poll_interval=1).execute({"ti": ti}) == first
+    ti.max_tries += 1  # a person cleared it
+    assert KnitStartOperator(task_id="t", command="true", poll_interval=1).execute({"ti": ti}) != first
