@@ -11,15 +11,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The oldest Airflow that the provider works with.
+OLDEST_AIRFLOW := 3.1
+OLDEST := .venv-airflow-$(OLDEST_AIRFLOW)
 JAR := knit_provider/jars/knit.jar
 JVM_SOURCES := pom.xml $(shell find jvm -type f -not -path '*/test/*' 2>/dev/null)
 # Further arguments for pytest, as in: make test-hadoop ARGS="-k kill -x"
 ARGS ?=
 
-.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-kerberos test-airflow packages demo soak bench ui docs clean
+.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-kerberos test-airflow test-airflow-oldest packages demo soak bench ui docs clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv with the package (editable), Airflow and the test tools
 	@echo "setup: $(VENV) is ready ($$($(BIN)/python --version), Airflow $$($(BIN)/python -c 'from importlib.metadata import version; print(version("apache-airflow"))'))"
@@ -84,6 +87,15 @@ test-kerberos: packages $(READY) $(JAR) ## pytest on an embedded Hadoop with Ker
 
 test-airflow: $(READY) $(JAR) ## pytest with a real Airflow on the embedded Hadoop
 	@$(BIN)/pytest tests/airflow $(ARGS)
+
+test-airflow-oldest: $(OLDEST)/.ready ## The quick tests of the provider on the oldest Airflow that it works with
+	@$(OLDEST)/bin/pytest tests/unit/airflow $(ARGS)
+
+$(OLDEST)/.ready: pyproject.toml | $(READY)
+	@echo "Setting up $(OLDEST) ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(OLDEST)
+	@$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python --editable '.[airflow]' 'apache-airflow==$(OLDEST_AIRFLOW).*' --group test
+	@touch $@
 
 demo: ## A real Hadoop, a real Airflow and the word count DAG, from nothing
 	@$(PYTHON) demo

@@ -55,6 +55,10 @@ class AirflowAPI:
         run = self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf or {}})
         return str(run["dag_run_id"])
 
+    def run_ids(self, dag_id: str) -> list[str]:
+        """Ids of a DAG's runs."""
+        return [str(run["dag_run_id"]) for run in self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns")["dag_runs"]]
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """queued, running, success or failed."""
         return str(self._call("GET", self._run(dag_id, run_id))["state"])

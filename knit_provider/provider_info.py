@@ -27,6 +27,13 @@ def get_provider_info() -> dict[str, object]:
                 "python-modules": ["knit_provider.operators.knit", "knit_provider.operators.environments"],
             }
         ],
+        "sensors": [{"integration-name": "Hadoop YARN", "python-modules": ["knit_provider.sensors.knit"]}],
+        "triggers": [{"integration-name": "Hadoop YARN", "python-modules": ["knit_provider.triggers.knit"]}],
+        "extra-links": ["knit_provider.links.knit.YarnApplicationLink"],
+        "task-decorators": [
+            {"name": "yarn", "class-name": "knit_provider.decorators.yarn.yarn_task"},
+            {"name": "yarn_cmd", "class-name": "knit_provider.decorators.yarn.yarn_cmd_task"},
+        ],
         "connection-types": [
             {
                 "connection-type": "yarn",
@@ -78,6 +85,12 @@ def get_provider_info() -> dict[str, object]:
                     "gateway_path": {
                         "label": "Gateway path",
                         "description": "Path of a proxy in front of the ResourceManager.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "deployment": {
+                        "label": "Deployment",
+                        "description": "This Airflow's name among those that use the cluster; below Airflow 3.3, "
+                        "retries find running applications by it.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "queue": {

@@ -23,7 +23,7 @@ _PASSED_ON = (
     "staging",
 )
 _SECRET = ("keytab_base64",)
-EXTRAS = (*_PASSED_ON, "hadoop_conf", "namenode", "queue", "rm_addresses", "scheme")
+EXTRAS = (*_PASSED_ON, "deployment", "hadoop_conf", "namenode", "queue", "rm_addresses", "scheme")
 
 
 def knit_arguments(connection: Any, warn: Callable[[str], object]) -> tuple[dict[str, Any], str | None]:
@@ -56,6 +56,12 @@ def knit_arguments(connection: Any, warn: Callable[[str], object]) -> tuple[dict
     arguments["password"] = connection.password or None
     arguments["pars"] = pars or None
     return {k: v for k, v in arguments.items() if v is not None}, _text(extras, "queue", where)
+
+
+def deployment_of(connection: Any) -> str | None:
+    """The name that tells this Airflow from others that use the same cluster: the connection's extra ``deployment``."""
+    where = f"connection {connection.conn_id}"
+    return _text(_extras(connection.extra, where), "deployment", where)
 
 
 def _extras(extra: str | Mapping[str, Any] | None, where: str) -> dict[str, Any]:

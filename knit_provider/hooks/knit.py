@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from knit_provider.hooks.connection import knit_arguments
+from knit_provider.hooks.connection import deployment_of, knit_arguments
 from knit_provider.yarn.errors import KnitError
 
 if TYPE_CHECKING:
     from knit_provider.yarn.files.port import Files
     from knit_provider.yarn.knit import Knit
+    from knit_provider.yarn.logs import LogChunk
     from knit_provider.yarn.report import ApplicationReport
 
 
 class KnitHook(BaseHook):
     """A YARN cluster as an Airflow connection describes it.
 
-    Status, kill and the test button are REST calls and start no JVM; submitting does.
+    Status, kill, logs and the test button are REST calls and start no JVM. The connection is read when it is first
+    needed, once; in a triggerer :meth:`aread_connection` reads it without blocking the others there.
 
     Args:
         yarn_conn_id: connection of type ``yarn`` (default ``yarn_default``). None uses what the process's own
@@ -40,6 +44,7 @@ class KnitHook(BaseHook):
         self.yarn_conn_id = yarn_conn_id
         self._arguments: dict[str, Any] | None = None
         self._queue: str | None = None
+        self._deployment: str | None = None
         self._conn: Knit | None = None
 
     def get_conn(self) -> Knit:
@@ -64,6 +69,18 @@ class KnitHook(BaseHook):
         """The connection's queue, if it names one."""
         self._read_connection()
         return self._queue
+
+    @property
+    def deployment(self) -> str | None:
+        """The connection's extra ``deployment``: this Airflow's name among those that use the cluster."""
+        self._read_connection()
+        return self._deployment
+
+    @property
+    def cluster_key(self) -> str:
+        """Equal for hooks that talk to the same cluster as the same user; holds secrets, so it is never shown."""
+        self._read_connection()
+        return json.dumps(self._arguments, sort_keys=True, default=str)
 
     @property
     def files(self) -> Files:
@@ -91,6 +108,10 @@ class KnitHook(BaseHook):
         """
         return bool(self.get_conn().yarn_api.kill(app_id, timeout=timeout, diagnostics=diagnostics))
 
+    def logs(self, app_id: str, follow: bool = False) -> Iterator[LogChunk]:
+        """Stream an application's logs; with ``follow=True`` to its end."""
+        return self.get_conn().iter_logs(follow=follow, app_id=app_id)
+
     def tracking_url(self, app_id: str) -> str:
         """The ResourceManager's page about an application, which exists from its submission on."""
         base = next(iter(self.get_conn().connection.session.addresses), "")
@@ -108,16 +129,31 @@ class KnitHook(BaseHook):
         except KnitError as e:
             return False, str(e)
 
+    async def aread_connection(self) -> None:
+        """Read the connection from within an event loop; afterwards nothing here asks Airflow any more."""
+        if self._arguments is not None or self.yarn_conn_id is None:
+            return
+        from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+
+        connection = await get_async_connection(self.yarn_conn_id, hook=type(self))
+        await get_async_extra_dejson(connection)  # as in _read_connection
+        self._take(connection)
+
     def _read_connection(self) -> None:
         if self._arguments is not None:
             return
         if self.yarn_conn_id is None:
-            self._arguments, self._queue = {}, None
+            self._arguments = {}
             return
         connection = self.get_connection(self.yarn_conn_id)
         # Read for its side effect: Airflow masks what the extras hold in every log from here on.
         _ = connection.extra_dejson
-        self._arguments, self._queue = knit_arguments(connection, self.log.warning)
+        self._take(connection)
+
+    def _take(self, connection: Any) -> None:
+        arguments, self._queue = knit_arguments(connection, self.log.warning)
+        self._deployment = deployment_of(connection)
+        self._arguments = arguments
 
 
 def _describe(conn: Knit) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.rest.shapes import check_app_id
 from knit_provider.yarn.units import check_int, check_seconds, parse_memory
 
 if TYPE_CHECKING:
-    from knit_provider.operators.knit import KnitStartOperator
+    from knit_provider.operators.start import KnitStartOperator
+    from knit_provider.operators.watching import WatchingOperator
     from knit_provider.yarn.spec import ApplicationSpec, Resources
 
 ON_KILL = ("kill", "keep")
@@ -40,10 +42,6 @@ def application_spec(
     from knit_provider.yarn.spec import ApplicationSpec, Service
 
     o = operator
-    if o.on_kill_action not in ON_KILL:
-        raise ConfigurationError(f"on_kill_action={o.on_kill_action!r}; use one of {', '.join(ON_KILL)}")
-    seconds(o.poll_interval, "poll_interval")
-    whole(o.log_tail_lines, "log_tail_lines", minimum=0)
     if isinstance(o.env, Mapping):
         raise ConfigurationError(
             "env is the packed Python environment (a path or URI); environment variables go into envvars"
@@ -70,6 +68,46 @@ def application_spec(
         max_attempts=o.max_attempts,
         **further,
     )
+
+
+def check_watching(o: WatchingOperator) -> None:
+    """Check what every operator that waits has.
+
+    Raises:
+        ConfigurationError: naming the field and its value.
+    """
+    if o.on_kill_action not in ON_KILL:
+        raise ConfigurationError(f"on_kill_action={o.on_kill_action!r}; use one of {', '.join(ON_KILL)}")
+    seconds(o.poll_interval, "poll_interval")
+    seconds(o.poll_retry_timeout, "poll_retry_timeout")
+    for name in ("pending_timeout", "logging_interval"):
+        if getattr(o, name) is not None:
+            seconds(getattr(o, name), name)
+    whole(o.log_tail_lines, "log_tail_lines")
+    whole(o.log_max_bytes, "log_max_bytes")
+    exit_codes(o.skip_on_exit_code)
+
+
+def exit_codes(given: int | Sequence[int] | None) -> frozenset[int]:
+    """``skip_on_exit_code`` as a set; empty for None."""
+    if given is None:
+        return frozenset()
+    codes = [given] if isinstance(given, (int, str)) else list(given)
+    return frozenset(whole(code, "skip_on_exit_code") for code in codes)
+
+
+def application_id(given: object) -> str:
+    """A YARN application id, as a template may render to it.
+
+    Raises:
+        ConfigurationError: it is none; the message says what an empty one comes from.
+    """
+    if given is None or str(given).strip() in ("", "None"):
+        raise ConfigurationError(
+            f"app_id={given!r} is empty; if it is a template, it rendered to nothing: was the application started, and "
+            "is its id the XCom 'app_id' of that task?"
+        )
+    return check_app_id(given)
 
 
 def _resources(o: KnitStartOperator) -> Resources:

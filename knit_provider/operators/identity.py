@@ -6,11 +6,16 @@ import enum
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from knit_provider.yarn.report import UNKNOWN, ApplicationReport
 
+if TYPE_CHECKING:
+    from knit_provider.yarn.rest.yarn_api import YARNAPI
+
 STATE_KEY = "knit_application"
+# So often may a person have cleared a task, and its application is still found by its tags.
+CLEARED_AT_MOST = 50
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,13 @@ class Action(enum.Enum):
     UNKNOWN = "it was started and nobody knows how it ended: only a person can say"
 
 
-def decide(stored: StoredApplication | None, report: ApplicationReport | None, max_tries: int) -> Action:
+def decide(
+    stored: StoredApplication | None,
+    report: ApplicationReport | None,
+    max_tries: int,
+    *,
+    force_rerun: bool = False,
+) -> Action:
     """Choose what a try does.
 
     Args:
@@ -77,6 +88,7 @@ def decide(stored: StoredApplication | None, report: ApplicationReport | None, m
         report: that application's report; None where neither the ResourceManager nor the ledger knows it, which proves
             that it was never started.
         max_tries: of the task now.
+        force_rerun: an application that succeeded is no reason not to start a new one.
     """
     if stored is None:
         return Action.SUBMIT
@@ -84,19 +96,49 @@ def decide(stored: StoredApplication | None, report: ApplicationReport | None, m
     if report is None:
         return Action.SUBMIT if cleared else Action.SUBMIT_STORED
     if report.terminal:
-        return Action.FINISH if report.succeeded and not cleared else Action.SUBMIT
+        return Action.FINISH if report.succeeded and not cleared and not force_rerun else Action.SUBMIT
     if report.state == UNKNOWN:
         return Action.SUBMIT if cleared else Action.UNKNOWN
     return Action.REPLACE if cleared else Action.ATTACH
 
 
-def task_tag(context: Mapping[str, Any]) -> str | None:
-    """A tag that is the same for every try of a task instance; None outside of a task run.
+def task_tag(context: Mapping[str, Any], deployment: str | None = None) -> str | None:
+    """A tag that is the same for every try of a task instance until a person clears it; None outside of a task run.
 
-    YARN folds tags to lower case and takes up to 100 ASCII characters, so it is a digest.
+    Two Airflows on one cluster have equal dag, run and task ids, which is what ``deployment`` is for. YARN folds tags
+    to lower case and takes up to 100 ASCII characters, so it is a digest; the number at its end is ``max_tries``.
     """
     ti = context.get("ti")
     if ti is None:
         return None
+    return f"{_digest(ti, deployment)}-{int(getattr(ti, 'max_tries', 0) or 0)}"
+
+
+def find_by_tag(api: YARNAPI, context: Mapping[str, Any], deployment: str) -> StoredApplication | None:
+    """The youngest application of the task instance that the ResourceManager still knows.
+
+    Args:
+        api: asked as the user who submits: nobody else's application is taken for ours.
+        context: the task's.
+        deployment: the connection's extra.
+    """
+    ti = context.get("ti")
+    if ti is None:
+        return None
+    newest = int(getattr(ti, "max_tries", 0) or 0)
+    digest = _digest(ti, deployment)
+    wanted = {f"{digest}-{tries}": tries for tries in range(max(0, newest - CLEARED_AT_MOST), newest + 1)}
+    found = []
+    for app in api.find(tags=list(wanted), user=api.user):
+        tries = [wanted[tag] for tag in str(app.get("applicationTags") or "").split(",") if tag in wanted]
+        if tries:
+            found.append(StoredApplication(str(app["id"]), max(tries)))
+    # Ids end in a number that grows.
+    return max(found, key=lambda stored: [int(part) for part in stored.app_id.split("_")[1:]], default=None)
+
+
+def _digest(ti: Any, deployment: str | None) -> str:
     parts = [str(getattr(ti, name, "")) for name in ("dag_id", "run_id", "task_id", "map_index")]
+    if deployment:
+        parts.append(deployment)
     return "airflow-task-" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

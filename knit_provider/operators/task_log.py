@@ -4,31 +4,46 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from knit_provider.yarn.logs.chunk import LogChunk
+from knit_provider.yarn.logs.results import RESULT_FILE, combined
 
 MAX_BYTES = 64 * 1024 * 1024
-# Written by the NodeManager for itself, and our own carrier of results.
-_NOT_SHOWN = ("prelaunch.out", "prelaunch.err", "launch_container.sh", "directory.info", "knit-result.json")
+# Written by the NodeManager for itself.
+_NOT_SHOWN = ("prelaunch.out", "prelaunch.err", "launch_container.sh", "directory.info")
+# More than a result may have: what is longer is refused, and need not be kept whole for that.
+_RESULT_CHARACTERS = 64 * 1024
 _MARKERS = ("::group::", "::endgroup::")
 
 
 class TaskLog:
     """Writes chunks of logs as whole lines.
 
-    The ApplicationMaster's own log is kept back: it says nothing about the user's command, and its last words are in
-    the diagnostics of a failure.
+    The log of knit-provider's own ApplicationMaster is kept back: it says nothing about the user's command, and its
+    last words are in the diagnostics of a failure. What containers wrote to ``$KNIT_RESULT`` is kept for
+    :meth:`results`.
 
     Args:
         write: takes one line.
         tail_lines: how many of the last lines of each container's stderr to remember.
         max_bytes: after so much the rest is left to YARN (default 64 MiB).
+        of_any_type: show the containers of no service too, which is what other applications' containers are.
     """
 
-    def __init__(self, write: Callable[[str], object], *, tail_lines: int, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], object],
+        *,
+        tail_lines: int,
+        max_bytes: int = MAX_BYTES,
+        of_any_type: bool = False,
+    ) -> None:
         self._write = write
         self._tail_lines = tail_lines
-        self._left = max_bytes
+        self._of_any_type = of_any_type
+        self.bytes_left = max_bytes
+        self._results: dict[str, tuple[str, int, str | None]] = {}
         self._open: tuple[str, str] | None = None
         self._rest: dict[tuple[str, str], str] = {}
         self._titles: dict[tuple[str, str], str] = {}
@@ -36,11 +51,16 @@ class TaskLog:
 
     def add(self, chunk: LogChunk) -> None:
         """Write what the chunk completes; an unfinished last line waits for its rest."""
-        if chunk.service is None or chunk.file in _NOT_SHOWN:
+        if chunk.service is None and not self._of_any_type:
+            return
+        if chunk.service is not None and chunk.index is not None:
+            self._keep_result(chunk, chunk.service, chunk.index)
+        if chunk.file in (*_NOT_SHOWN, RESULT_FILE):
             return
         key = (chunk.container_id, chunk.file)
-        number = "" if chunk.index is None else f" {chunk.index}"
-        self._titles.setdefault(key, f"{chunk.service}{number} {chunk.file} ({chunk.container_id})")
+        whose = "" if chunk.service is None else f"{chunk.service} "
+        number = "" if chunk.index is None else f"{chunk.index} "
+        self._titles.setdefault(key, f"{whose}{number}{chunk.file} ({chunk.container_id})")
         *lines, rest = (self._rest.pop(key, "") + chunk.text).split("\n")
         if rest:
             self._rest[key] = rest
@@ -59,23 +79,42 @@ class TaskLog:
         self._rest.clear()
         self._close_group()
 
+    @property
+    def containers(self) -> list[str]:
+        """Ids of the containers that wrote something."""
+        return sorted({container_id for container_id, _ in self._titles})
+
+    def results(self) -> Any:
+        """What the containers wrote to ``$KNIT_RESULT``: the value of one, or a list by index of several; else None.
+
+        Raises:
+            KnitError: something is not JSON, or too large.
+        """
+        return combined((container_id, *found) for container_id, found in self._results.items())
+
     def tail(self, container_id: str) -> list[str]:
         """The last lines of a container's stderr that have come by."""
         return list(self._tails.get(container_id, ()))
+
+    def _keep_result(self, chunk: LogChunk, service: str, index: int) -> None:
+        text = self._results.get(chunk.container_id, (service, index, None))[2]
+        if chunk.file == RESULT_FILE:
+            text = ((text or "") + chunk.text)[:_RESULT_CHARACTERS]
+        self._results[chunk.container_id] = (service, index, text)
 
     def _lines(self, key: tuple[str, str], lines: list[str]) -> None:
         container_id, file = key
         if file == "stderr" and self._tail_lines > 0:
             self._tails.setdefault(container_id, deque(maxlen=self._tail_lines)).extend(lines)
-        if self._left <= 0:
+        if self.bytes_left <= 0:
             return
         if self._open != key:
             self._close_group()
             self._write(f"::group::{self._titles[key]}")
             self._open = key
         for line in lines:
-            self._left -= len(line) + 1
-            if self._left <= 0:
+            self.bytes_left -= len(line) + 1
+            if self.bytes_left <= 0:
                 self.say("The task's log takes no more of the containers' logs; YARN has them whole (knit logs)")
                 return
             # A container's own group markers would close ours.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from knit_provider.yarn.application import POLL_ERRORS_SECONDS
+from knit_provider.hooks.polling import Pace, Patience
 from knit_provider.yarn.errors import ClusterUnavailable, KnitError
-from knit_provider.yarn.logs.chunk import LogChunk
+from knit_provider.yarn.logs.chunk import LogChunk, LogCursor
 from knit_provider.yarn.report import UNKNOWN, ApplicationReport
 
 if TYPE_CHECKING:
@@ -27,6 +26,14 @@ class Woken:
     """Says that somebody called :meth:`Watch.wake`."""
 
 
+class LogTrouble(KnitError):
+    """The logs could not be read to their end."""
+
+
+class Pending(str):
+    """Says, in a sentence, that the application has waited too long for its first container."""
+
+
 class Watch:
     """Yields an application's reports and logs as they come, the last report last.
 
@@ -37,13 +44,15 @@ class Watch:
 
     Args:
         app: the application.
-        poll_interval: longest time between two polls, in seconds; the first ones are closer.
+        patience: how often it is asked, and what is put up with.
         logs: whether to read the logs too.
+        cursor: where an earlier reader of the logs got to.
     """
 
-    def __init__(self, app: Application, *, poll_interval: float, logs: bool) -> None:
+    def __init__(self, app: Application, patience: Patience, *, logs: bool, cursor: LogCursor | None = None) -> None:
         self._app = app
-        self._poll_interval = poll_interval
+        self._patience = patience
+        self._cursor = LogCursor() if cursor is None else cursor
         self._events: SimpleQueue[LogChunk | KnitError | Woken | None] = SimpleQueue()
         self._room = threading.Semaphore(CHUNKS_AHEAD)
         self._reading = logs
@@ -54,25 +63,23 @@ class Watch:
         """Make :meth:`events` yield a :class:`Woken` at once; may be called from a signal handler."""
         self._events.put(Woken())
 
-    def events(self) -> Iterator[ApplicationReport | LogChunk | KnitError | Woken]:
-        """Reports (each new state, then the last), chunks of logs, and what went wrong with the logs.
+    def events(self) -> Iterator[ApplicationReport | LogChunk | KnitError | Woken | Pending]:
+        """Reports (each new state, then the last), chunks of logs, and what went wrong meanwhile.
 
         Raises:
-            ClusterUnavailable: the cluster did not answer for 300 s.
+            ClusterUnavailable: the cluster did not answer for as long as the patience says.
             KnitError: it refused to answer.
         """
-        began = next_poll = time.monotonic()
-        trouble_since: float | None = None
+        pace = Pace(self._patience, SHORTEST_POLL)
+        next_poll = time.monotonic()
         state = ""
         while True:
             yield from self._until(next_poll)
             try:
                 report = self._app.report()
-                trouble_since = None
+                pace.answered()
             except ClusterUnavailable as e:
-                trouble_since = time.monotonic() if trouble_since is None else trouble_since
-                if time.monotonic() - trouble_since > POLL_ERRORS_SECONDS:
-                    raise
+                pace.failed(e)
                 yield KnitError(f"{e}; asking again")
             else:
                 if report.terminal or report.state == UNKNOWN:
@@ -82,9 +89,10 @@ class Watch:
                 if report.state != state:
                     state = report.state
                     yield report
-            waited = time.monotonic() - began
-            pause = min(self._poll_interval, max(SHORTEST_POLL, waited / 10))
-            next_poll = time.monotonic() + pause * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
+                sentence = self._patience.too_long_pending(report)
+                if sentence is not None:
+                    yield Pending(sentence)
+            next_poll = time.monotonic() + pace.pause()
 
     def _until(self, moment: float) -> Iterator[LogChunk | KnitError | Woken]:
         while (left := moment - time.monotonic()) > 0:
@@ -104,7 +112,7 @@ class Watch:
             try:
                 event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
             except Empty:
-                yield KnitError(
+                yield LogTrouble(
                     f"the logs were not complete after {LOG_DRAIN_SECONDS:g} s; see: knit logs {self._app.id}"
                 )
                 return
@@ -119,12 +127,12 @@ class Watch:
 
     def _read_logs(self) -> None:
         try:
-            for chunk in self._app.iter_logs(follow=True):
+            for chunk in self._app.iter_logs(follow=True, cursor=self._cursor):
                 self._room.acquire()
                 self._events.put(chunk)
         except KnitError as e:
-            self._events.put(KnitError(f"the logs cannot be followed any further: {e}"))
+            self._events.put(LogTrouble(f"the logs cannot be followed any further: {e}"))
         except Exception as e:
-            self._events.put(KnitError(f"the logs cannot be followed any further: {type(e).__name__}: {e}"))
+            self._events.put(LogTrouble(f"the logs cannot be followed any further: {type(e).__name__}: {e}"))
         finally:
             self._events.put(None)

@@ -29,7 +29,7 @@ from knit_provider.yarn.waiting import Backoff
 
 if TYPE_CHECKING:
     from knit_provider.yarn.connection import Connection
-    from knit_provider.yarn.logs import LogChunk, LogText
+    from knit_provider.yarn.logs import LogChunk, LogCursor, LogText
     from knit_provider.yarn.submission.ledger import LedgerEntry
 
 log = logging.getLogger(__name__)
@@ -227,11 +227,16 @@ class Application:
 
         return collect(self._connection, self, shell=shell, retries=retries, delay=delay)
 
-    def iter_logs(self, follow: bool = False) -> Iterator[LogChunk]:
-        """Stream the logs, with ``follow=True`` until the application has ended and all was said."""
+    def iter_logs(self, follow: bool = False, cursor: LogCursor | None = None) -> Iterator[LogChunk]:
+        """Stream the logs, with ``follow=True`` until the application has ended and all was said.
+
+        Args:
+            follow: go on until the end (default False).
+            cursor: where an earlier stream got to; it is moved along. Default: the beginning.
+        """
         from knit_provider.yarn.logs import stream
 
-        return stream(self._connection, self, follow=follow)
+        return stream(self._connection, self, follow=follow, cursor=cursor)
 
     def print_logs(self, shell: bool = False) -> None:
         """Print :meth:`logs` with a heading for each file."""

@@ -23,6 +23,9 @@ from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
 
 ROOT = Path(__file__).resolve().parents[2]
+Trigger = Callable[..., str]
+Applications = Callable[..., list[dict[str, Any]]]
+
 ALIVE = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 
 
@@ -49,6 +52,12 @@ def airflow(
         {"examples": ROOT / "example_dags", "tests": Path(__file__).parent / "dags"},
         connections={"yarn_default": yarn_connection},
         environment=cluster.env(),
+        # A triggerer that died is noticed in seconds, as is a deferral that nobody looks after.
+        settings={
+            "triggerer.job_heartbeat_sec": "2",
+            "triggerer.triggerer_health_check_threshold": "8",
+            "scheduler.trigger_timeout_check_interval": "2",
+        },
     )
     with server:
         yield server
@@ -62,7 +71,7 @@ def knit(cluster: LocalCluster) -> Iterator[Knit]:
 
 
 @pytest.fixture
-def applications(knit: Knit) -> Iterator[Callable[..., list[dict[str, Any]]]]:
+def applications(knit: Knit) -> Iterator[Applications]:
     """Applications by name, of all states or of some; what a failed test leaves of them is killed."""
     names = set()
 
@@ -71,9 +80,12 @@ def applications(knit: Knit) -> Iterator[Callable[..., list[dict[str, Any]]]]:
         return [a for a in knit.yarn_api.find(states=states or None) if a["name"] == name]
 
     yield find
-    for app in knit.yarn_api.find(states=ALIVE):
+    for app in knit.yarn_api.find(user=USER):
         if app["name"] in names:
-            knit.kill(app["id"])
+            if app["state"] in ALIVE:
+                knit.kill(app["id"])
+            # Whoever sees the end of a killed application removes its staging folder.
+            knit.status(app["id"])
 
 
 @pytest.fixture
@@ -83,7 +95,25 @@ def gate(tmp_path: Path) -> Path:
     return tmp_path / "gate"
 
 
-def until(what: Callable[[], Any], *, seconds: float = 60) -> Any:
+@pytest.fixture
+def run_of(airflow: AirflowServer) -> Iterator[Trigger]:
+    """Trigger a DAG; a run that is still alive at the test's end is ended."""
+    runs: list[tuple[str, str]] = []
+
+    def trigger(dag_id: str, **conf: Any) -> str:
+        airflow.api.wait_for_dag(dag_id)
+        run_id = airflow.api.trigger(dag_id, conf)
+        runs.append((dag_id, run_id))
+        return run_id
+
+    yield trigger
+    for dag_id, run_id in runs:
+        for name, task in airflow.api.tasks(dag_id, run_id).items():
+            if task["state"] in ("running", "up_for_retry", "queued", "deferred"):
+                airflow.api.set_task_state(dag_id, run_id, name, "failed")
+
+
+def until(what: Callable[[], Any], *, seconds: float = 120) -> Any:
     """The first true value that ``what`` gives."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

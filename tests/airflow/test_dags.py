@@ -5,38 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 
 from devtools.airflow_server import AirflowServer
 from knit_provider import Knit
-from tests.airflow.conftest import ALIVE, USER, until
+from tests.airflow.conftest import ALIVE, USER, Applications, Trigger, until
 from tests.hadoop.packed import pack
-
-Trigger = Callable[..., str]
-Applications = Callable[..., list[dict[str, Any]]]
-
-
-@pytest.fixture
-def run_of(airflow: AirflowServer) -> Iterator[Trigger]:
-    """Trigger a DAG; a run that is still alive at the test's end is ended."""
-    runs: list[tuple[str, str]] = []
-
-    def trigger(dag_id: str, **conf: Any) -> str:
-        airflow.api.wait_for_dag(dag_id)
-        run_id = airflow.api.trigger(dag_id, conf)
-        runs.append((dag_id, run_id))
-        return run_id
-
-    yield trigger
-    for dag_id, run_id in runs:
-        for name, task in airflow.api.tasks(dag_id, run_id).items():
-            if task["state"] in ("running", "up_for_retry", "queued"):
-                airflow.api.set_task_state(dag_id, run_id, name, "failed")
 
 
 def test_word_count(airflow: AirflowServer, knit: Knit, run_of: Trigger, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -11,9 +13,11 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from knit_provider import Knit
 from knit_provider.hooks.knit import KnitHook
 from knit_provider.localcluster import LocalCluster
-from knit_provider.operators.knit import KnitStartOperator
+from knit_provider.operators.knit import KnitKillOperator, KnitLogsOperator, KnitStartOperator, KnitWaitOperator
+from knit_provider.sensors.knit import KnitSensor
 from knit_provider.yarn.errors import ApplicationFailed
 from tests.hadoop.eventually import eventually
+from tests.hadoop.support import submit_shell
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +90,33 @@ def test_the_test_button_tells_what_is_wrong(monkeypatch: pytest.MonkeyPatch, ya
     good, said = KnitHook("no_hdfs").test_connection()
     assert not good
     assert "127.0.0.1:1" in said
+
+
+def test_applications_of_any_type_are_waited_for_shown_and_ended(
+    cluster: LocalCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # YARN calls it FAILED whatever it does: it is a bare command in the ApplicationMaster's place.
+    app_id = submit_shell(cluster, "echo the driver was here; exit 3", app_type="SPARK")
+    with pytest.raises(ApplicationFailed, match=app_id):
+        KnitWaitOperator(task_id="wait", app_id=app_id, poll_interval=1).execute({})
+    assert "the driver was here" in capsys.readouterr().out
+    assert KnitSensor(task_id="sense", app_id=app_id, target_states=["FAILED"]).execute({}) == "FAILED"
+    KnitLogsOperator(task_id="logs", app_id=app_id).execute({})
+    assert "the driver was here" in capsys.readouterr().out
+    endless = submit_shell(cluster, "sleep 600", app_type="SPARK")
+    assert KnitSensor(task_id="sense", app_id=endless, target_states=["ACCEPTED"]).execute({}) == "ACCEPTED"
+    assert KnitKillOperator(task_id="kill", app_id=endless).execute({}) is True
+    assert KnitKillOperator(task_id="kill", app_id=app_id).execute({}) is False
+
+
+def test_below_airflow_3_3_a_retry_finds_its_application_by_its_tag(
+    monkeypatch: pytest.MonkeyPatch, yarn_connection: dict[str, Any]
+) -> None:
+    extra = {**yarn_connection["extra"], "deployment": "tests"}
+    monkeypatch.setenv("AIRFLOW_CONN_YARN_DEFAULT", json.dumps({**yarn_connection, "extra": extra}))
+    ti = SimpleNamespace(dag_id="d", run_id=uuid4().hex, task_id="t", map_index=-1, max_tries=1, start_date=None)
+    ti.xcom_push = lambda key, value: None
+    first = KnitStartOperator(task_id="t", command="sleep 3", wait_for_completion=False).execute({"ti": ti})
+    assert KnitStartOperator(task_id="t", command="sleep 3", poll_interval=1).execute({"ti": ti}) == first
+    ti.max_tries += 1  # a person cleared it
+    assert KnitStartOperator(task_id="t", command="true", poll_interval=1).execute({"ti": ti}) != first

@@ -1,7 +1,8 @@
-"""A piece of a log, as streams yield it."""
+"""A piece of a log, as streams yield it, and how far a stream has got."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -22,3 +23,23 @@ class LogChunk:
     index: int | None
     file: str
     text: str
+
+
+class LogCursor(dict[tuple[str, str], int]):
+    """How many bytes of each log were read already, by container id and file name.
+
+    It can be kept as JSON, so that another process goes on where this one stopped.
+    """
+
+    def to_dict(self) -> dict[str, int]:
+        """As JSON can hold it: ``{"container_.../stdout": 120}``."""
+        return {f"{container_id}/{name}": length for (container_id, name), length in self.items()}
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, int] | None) -> LogCursor:
+        """What :meth:`to_dict` gave, or a cursor at the beginning of everything."""
+        cursor = cls()
+        for key, length in (kept or {}).items():
+            container_id, _, name = key.partition("/")
+            cursor[container_id, name] = int(length)
+        return cursor

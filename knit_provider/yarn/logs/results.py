@@ -6,6 +6,7 @@ the aggregated logs afterwards. No container needs a way to the ApplicationMaste
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from knit_provider.yarn.logs.collection import collect
@@ -22,17 +23,28 @@ def results(connection: Connection, app: Application) -> Any:
 
     A replaced container counts once, with what its last run wrote.
     """
+    return combined(
+        (container_id, files.get("service"), files.get("index"), files.get(RESULT_FILE))
+        for container_id, files in collect(connection, app, only=RESULT_FILE).items()
+    )
+
+
+def combined(containers: Iterable[tuple[str, str | None, int | None, Any]]) -> Any:
+    """The same out of (container id, service, index, text or None) of each container that ran.
+
+    Raises:
+        KnitError: if a text is not JSON, or larger than 48 KiB.
+    """
     from knit_provider.yarn.application import parse_result
 
     found: dict[tuple[str, int], Any] = {}
     instances: set[tuple[str, int]] = set()
-    for container_id, files in sorted(collect(connection, app, only=RESULT_FILE).items()):
-        service, index = files.get("service"), files.get("index")
+    for container_id, service, index, text in sorted(containers, key=lambda container: container[0]):
         if service is None or index is None:
             continue
         instances.add((service, index))
-        if RESULT_FILE in files:
-            found[service, index] = parse_result(str(files[RESULT_FILE]), container_id)
+        if text is not None:
+            found[service, index] = parse_result(str(text), container_id)
     if not found:
         return None
     if len(instances) == 1:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from knit_provider.yarn.errors import ClusterUnavailable, KnitError
 from knit_provider.yarn.logs import live
 from knit_provider.yarn.logs.aggregated import aggregated_logs, wait_for_aggregation
-from knit_provider.yarn.logs.chunk import LogChunk
+from knit_provider.yarn.logs.chunk import LogChunk, LogCursor
 from knit_provider.yarn.logs.inventory import KnownContainer, known_containers
 from knit_provider.yarn.report import UNKNOWN, ApplicationReport
 
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 256 * 1024
+LONGEST_LINE = 1024 * 1024
 POLL_SECONDS = 1.0
 TROUBLE_SECONDS = 300.0
 
 
-def stream(connection: Connection, app: Application, *, follow: bool = False) -> Iterator[LogChunk]:
+def stream(
+    connection: Connection, app: Application, *, follow: bool = False, cursor: LogCursor | None = None
+) -> Iterator[LogChunk]:
     """Yield the application's logs.
 
     While it runs they are read from the NodeManagers; after its end what is left comes from the aggregated logs. How
@@ -37,15 +40,20 @@ def stream(connection: Connection, app: Application, *, follow: bool = False) ->
         connection: the cluster.
         app: the application.
         follow: go on until the application has ended.
+        cursor: where an earlier stream of the same application got to; this one goes on there and moves it along.
+            With a cursor and without ``follow``, a last line that is not complete yet waits for the next stream.
     """
-    return _Follower(connection, app).run(follow)
+    return _Follower(connection, app, cursor, whole_lines=cursor is not None and not follow).run(follow)
 
 
 class _Follower:
-    def __init__(self, connection: Connection, app: Application) -> None:
+    def __init__(
+        self, connection: Connection, app: Application, cursor: LogCursor | None = None, *, whole_lines: bool = False
+    ) -> None:
         self._connection = connection
         self._app = app
-        self._said: dict[tuple[str, str], int] = {}
+        self._said = LogCursor() if cursor is None else cursor
+        self._whole_lines = whole_lines
         self._decoders: dict[tuple[str, str], codecs.IncrementalDecoder] = {}
         self._done: set[str] = set()
         self._known: dict[str, KnownContainer] = {}
@@ -101,7 +109,11 @@ class _Follower:
         key = (container.id, name)
         sink = io.BytesIO()
         live.read(self._connection, container, name, self._said.get(key, 0), sink)
-        yield from self._say(container, name, sink.getvalue())
+        data = sink.getvalue()
+        if self._whole_lines and len(data) < LONGEST_LINE:
+            data = data[: data.rfind(b"\n") + 1]
+        if data:
+            yield from self._say(container, name, data)
 
     def _say(self, container: KnownContainer, name: str, data: bytes, *, final: bool = False) -> Iterator[LogChunk]:
         key = (container.id, name)
@@ -112,6 +124,7 @@ class _Follower:
             yield LogChunk(container.id, container.service, container.index, name, text)
 
     def _rest(self, report: ApplicationReport) -> Iterator[LogChunk]:
+        self._whole_lines = False
         report = wait_for_aggregation(self._app, report, retries=40, delay=3.0)
         seen: set[str] = set()
         with aggregated_logs(self._connection, self._app, report, skip=self._said) as files:

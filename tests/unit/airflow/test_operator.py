@@ -11,44 +11,21 @@ import pytest
 
 pytest.importorskip("airflow.sdk")
 
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from knit_provider.hooks.knit import KnitHook
-from knit_provider.operators.knit import KnitStartOperator
-from knit_provider.yarn.errors import ApplicationFailed, ApplicationKilled
+from knit_provider.yarn.errors import (
+    ApplicationFailed,
+    ApplicationKilled,
+    AuthenticationFailed,
+    ClusterUnavailable,
+    WaitTimeout,
+)
 from knit_provider.yarn.logs.chunk import LogChunk
-from tests.unit.airflow.fakes import FakeCluster, FakeKnit, FakeStateStore, FakeTaskInstance
+from tests.unit.airflow.fakes import FakeKnit
+from tests.unit.airflow.trying import Task
 
 WEEK = 7 * 24 * 3600
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
-    made = FakeCluster()
-    monkeypatch.setattr(KnitHook, "new_conn", lambda self: FakeKnit(made))
-    monkeypatch.setattr(KnitHook, "queue", "etl")
-    return made
-
-
-class Task:
-    """One task instance and its tries."""
-
-    def __init__(self, cluster: FakeCluster) -> None:
-        self.cluster = cluster
-        self.store = FakeStateStore(cluster)
-        self.ti = FakeTaskInstance(cluster)
-
-    def run(self, **arguments: Any) -> str:
-        """One try."""
-        arguments = {"command": "date", "poll_interval": 0.1, **arguments}
-        operator = KnitStartOperator(task_id="count", **arguments)
-        self.operator = operator
-        return operator.execute({"ti": self.ti, "task_state_store": self.store})
-
-
-@pytest.fixture
-def task(cluster: FakeCluster) -> Task:
-    return Task(cluster)
 
 
 def test_the_id_is_stored_and_told_before_anything_is_submitted(task: Task) -> None:
@@ -59,6 +36,7 @@ def test_the_id_is_stored_and_told_before_anything_is_submitted(task: Task) -> N
     assert task.ti.xcoms == {
         "app_id": app_id,
         "tracking_url": f"http://rm:8088/cluster/app/{app_id}",
+        "_link_YarnApplicationLink": f"http://rm:8088/cluster/app/{app_id}",
         "final_status": "SUCCEEDED",
     }
     assert task.cluster.calls[-1] == ("close", "")
@@ -97,6 +75,9 @@ def test_yarn_ends_what_outlives_the_execution_timeout(task: Task) -> None:
     assert task.cluster.specs[1].lifetime == 7200
 
 
+BOTH = pytest.mark.parametrize("deferrable", [False, True], ids=["worker", "triggerer"])
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -112,28 +93,127 @@ def test_yarn_ends_what_outlives_the_execution_timeout(task: Task) -> None:
         ({"poll_interval": 0}, "poll_interval"),
         ({"log_tail_lines": -1}, "log_tail_lines"),
         ({"lifetime": "soon"}, "lifetime"),
+        ({"poll_retry_timeout": "long"}, "poll_retry_timeout"),
+        ({"pending_timeout": 0}, "pending_timeout"),
+        ({"log_max_bytes": -1}, "log_max_bytes"),
+        ({"skip_on_exit_code": "none"}, "skip_on_exit_code"),
         ({"container_resources": {"gpu": "x"}}, "container_resources"),
     ],
 )
 def test_bad_input_fails_for_good_and_starts_nothing(task: Task, wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(AirflowFailException, match=words):
         task.run(**wrong)
-    assert task.cluster.calls == []
+    assert task.cluster.did("store") == task.cluster.did("submit") == []
 
 
-def test_a_failure_has_the_containers_last_words(task: Task) -> None:
+@BOTH
+def test_a_failure_has_the_containers_last_words(task: Task, deferrable: bool) -> None:
     task.cluster.outcome = "FAILED"
     task.cluster.logs = [
         LogChunk("container_1_0001_01_000002", "default", 0, "stderr", "one\ntwo\nthe disk of doom is full\n"),
         LogChunk("container_1_0001_01_000003", "default", 1, "stderr", "all is well here\n"),
     ]
     with pytest.raises(ApplicationFailed) as caught:
-        task.run(log_tail_lines=2)
+        task.run(log_tail_lines=2, deferrable=deferrable)
     assert "two\nthe disk of doom is full" in str(caught.value)
     assert "one" not in str(caught.value).split()
     assert "all is well" not in str(caught.value)
     assert caught.value.exit_code == 3
     assert task.ti.xcoms["final_status"] == "FAILED"
+
+
+@BOTH
+def test_what_containers_say_is_logged_once_and_what_they_write_comes_back(
+    task: Task, deferrable: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    task.cluster.logs = [
+        LogChunk("container_1_0001_01_000002", "default", 0, "stdout", "hello\n"),
+        LogChunk("container_1_0001_01_000002", "default", 0, "knit-result.json", '{"rows": 7}'),
+        LogChunk("container_1_0001_01_000003", "default", 1, "stdout", "world\n"),
+    ]
+    app_id = task.run(deferrable=deferrable)
+    assert task.ti.xcoms["result"] == [{"rows": 7}, None]
+    assert task.ti.xcoms["final_status"] == "SUCCEEDED"
+    assert task.ti.xcoms["app_id"] == app_id
+
+
+def test_a_result_comes_back_without_logs_too(task: Task) -> None:
+    task.cluster.result = 3
+    task.run(get_logs=False)
+    assert task.ti.xcoms["result"] == 3
+
+
+def test_a_result_that_is_no_json_fails_for_good(task: Task) -> None:
+    task.cluster.logs = [LogChunk("container_1_0001_01_000002", "default", 0, "knit-result.json", "{")]
+    with pytest.raises(AirflowFailException, match="JSON"):
+        task.run()
+
+
+@BOTH
+def test_an_exit_code_may_skip_the_task(task: Task, deferrable: bool) -> None:
+    task.cluster.outcome = "FAILED"
+    with pytest.raises(AirflowSkipException):
+        task.run(skip_on_exit_code=[99, 3], deferrable=deferrable)
+    task.store.clear()
+    with pytest.raises(ApplicationFailed):
+        task.run(skip_on_exit_code=99, deferrable=deferrable)
+
+
+@BOTH
+def test_an_application_that_gets_no_container_is_ended_after_a_while(task: Task, deferrable: bool) -> None:
+    task.cluster.outcome = "ACCEPTED"
+    task.cluster.pending_ms = 61_000
+    with pytest.raises(ApplicationKilled, match="pending_timeout is 60 s"):
+        task.run(pending_timeout=60, deferrable=deferrable)
+    assert list(task.cluster.states.values()) == ["KILLED"]
+    task.store.clear()
+    with pytest.raises(WaitTimeout, match="goes on"):
+        task.run(pending_timeout=60, deferrable=deferrable, on_kill_action="keep")
+    assert list(task.cluster.states.values()) == ["KILLED", "ACCEPTED"]
+
+
+@BOTH
+def test_a_cluster_that_is_away_for_a_while_is_waited_for(task: Task, deferrable: bool) -> None:
+    task.cluster.outcome = "RUNNING"
+    away = [ClusterUnavailable("no route"), ClusterUnavailable("no route")]
+
+    def look(app_id: str) -> None:
+        if away:
+            raise away.pop()
+        task.cluster.states[app_id] = "SUCCEEDED"
+
+    task.cluster.on_report = look
+    assert task.run(deferrable=deferrable) in task.cluster.states
+
+
+@BOTH
+def test_a_cluster_that_stays_away_is_given_up_and_the_next_try_goes_on(task: Task, deferrable: bool) -> None:
+    task.cluster.outcome = "RUNNING"
+
+    def look(app_id: str) -> None:
+        raise ClusterUnavailable("no route")
+
+    task.cluster.on_report = look
+    with pytest.raises(ClusterUnavailable, match="no route"):
+        task.run(poll_retry_timeout=0.1, deferrable=deferrable)
+    assert task.cluster.did("kill") == []  # one try is left, which finds it
+    task.ti.try_number = 2
+    with pytest.raises(ClusterUnavailable):
+        task.run(poll_retry_timeout=0.1, deferrable=deferrable)
+    assert len(task.cluster.did("submit")) == 1
+    assert task.cluster.did("kill") == task.cluster.did("submit")  # nobody would look after it
+
+
+@BOTH
+def test_a_refusal_ends_the_wait_at_once(task: Task, deferrable: bool) -> None:
+    task.cluster.outcome = "RUNNING"
+
+    def look(app_id: str) -> None:
+        raise AuthenticationFailed("no ticket")
+
+    task.cluster.on_report = look
+    with pytest.raises(AirflowFailException, match="no ticket"):
+        task.run(deferrable=deferrable)
 
 
 def test_not_waiting_returns_at_once(task: Task) -> None:
@@ -155,18 +235,69 @@ def died(task: Task, state: str | None, max_tries: int = 1) -> str:
     return app_id
 
 
-def test_a_running_application_is_followed(task: Task) -> None:
+@BOTH
+def test_a_running_application_is_followed(task: Task, deferrable: bool) -> None:
     app_id = died(task, "RUNNING")
     task.cluster.on_report = lambda _id: task.cluster.states.update({app_id: "SUCCEEDED"}) if task.ti.xcoms else None
-    assert task.run() == app_id
+    assert task.run(deferrable=deferrable) == app_id
     assert task.cluster.did("submit") == []
     assert task.ti.xcoms["app_id"] == app_id
 
 
-def test_an_application_that_succeeded_meanwhile_is_the_result(task: Task) -> None:
+@BOTH
+def test_an_application_that_succeeded_meanwhile_is_the_result(task: Task, deferrable: bool) -> None:
     app_id = died(task, "SUCCEEDED")
-    assert task.run() == app_id
+    assert task.run(deferrable=deferrable) == app_id
     assert task.cluster.did("submit") == []
+    assert task.deferred == []
+
+
+def test_it_is_run_again_where_that_is_asked_for(task: Task) -> None:
+    app_id = died(task, "SUCCEEDED")
+    assert task.run(force_rerun=True) != app_id
+    assert len(task.cluster.did("submit")) == 1
+
+
+def below_3_3(task: Task, monkeypatch: pytest.MonkeyPatch, deployment: str | None) -> None:
+    del task.context["task_state_store"]
+    monkeypatch.setattr(KnitHook, "deployment", deployment)
+
+
+def test_without_a_state_store_the_tag_finds_it(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    below_3_3(task, monkeypatch, "prod")
+    first = task.run(wait_for_completion=False)
+    assert task.run() == first
+    assert task.cluster.did("submit") == [first]
+    task.ti.max_tries += 1  # a person cleared it
+    assert task.run() != first
+    monkeypatch.setattr(KnitHook, "deployment", "another Airflow")
+    task.run()
+    assert len(task.cluster.did("submit")) == 3
+
+
+def test_without_store_and_deployment_nothing_is_adopted_and_a_lost_wait_ends_the_application(
+    task: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    below_3_3(task, monkeypatch, None)
+    first = task.run()
+    assert capsys.readouterr().out.count("names no deployment") == 1
+    assert task.run() != first
+    task.cluster.outcome = "RUNNING"
+
+    def look(app_id: str) -> None:
+        raise ClusterUnavailable("no route")
+
+    task.cluster.on_report = look
+    with pytest.raises(ClusterUnavailable):
+        task.run(poll_retry_timeout=0.1)
+    assert task.cluster.did("kill") == task.cluster.did("submit")[-1:]
+
+
+def test_a_tag_adopts_nothing_where_there_is_a_store(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KnitHook, "deployment", "prod")
+    first = task.run(wait_for_completion=False)
+    task.store.clear()
+    assert task.run() != first
 
 
 def test_an_id_that_was_never_submitted_is_used(task: Task) -> None:
@@ -197,12 +328,13 @@ def test_clearing_a_running_task_ends_its_application_first(task: Task) -> None:
     assert task.cluster.calls.index(("kill", app_id)) < task.cluster.calls.index(("submit", new))
 
 
-def test_a_kill_that_lands_after_the_new_try_attached_is_answered_once(task: Task) -> None:
+@BOTH
+def test_a_kill_that_lands_after_the_new_try_attached_is_answered_once(task: Task, deferrable: bool) -> None:
     app_id = died(task, "RUNNING")
     task.cluster.on_report = lambda asked: (
         task.cluster.states.update({app_id: "KILLED"}) if task.ti.xcoms and asked == app_id else None
     )
-    new = task.run()
+    new = task.run(deferrable=deferrable)
     assert new != app_id
     assert task.cluster.did("submit") == [new]
     assert task.ti.xcoms["app_id"] == new

@@ -31,7 +31,7 @@ def test_importing_it_loads_nothing_heavy() -> None:
 def test_every_class_that_it_names_exists() -> None:
     pytest.importorskip("airflow.sdk")
     info: dict[str, Any] = get_provider_info()
-    for kind in ("hooks", "operators"):
+    for kind in ("hooks", "operators", "sensors", "triggers"):
         for entry in info[kind]:
             for module in entry["python-modules"]:
                 import_module(module)
@@ -40,3 +40,6 @@ def test_every_class_that_it_names_exists() -> None:
         hook = getattr(import_module(module), name)
         assert hook.conn_type == connection_type["connection-type"]
         assert hook.hook_name == connection_type["hook-name"]
+    for path in (*info["extra-links"], *(decorator["class-name"] for decorator in info["task-decorators"])):
+        module, _, name = path.rpartition(".")
+        assert getattr(import_module(module), name)

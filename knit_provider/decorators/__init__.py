@@ -1,0 +1,1 @@
+"""TaskFlow decorators: ``@task.yarn`` and ``@task.yarn_cmd``."""

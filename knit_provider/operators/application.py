@@ -1,0 +1,74 @@
+"""What all operators that deal with one application have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import BaseOperator
+
+from knit_provider.hooks.knit import KnitHook
+from knit_provider.links.knit import YarnApplicationLink, push
+from knit_provider.yarn.errors import AuthenticationFailed, CheckFailed, ConfigurationError, PermissionDenied
+
+if TYPE_CHECKING:
+    from knit_provider.yarn.knit import Knit
+
+# Trying again cannot mend these.
+PERMANENT = (ConfigurationError, CheckFailed, AuthenticationFailed, PermissionDenied)
+
+
+class ApplicationOperator(BaseOperator):
+    """Talks to a cluster about one application.
+
+    Args:
+        yarn_conn_id: connection of type ``yarn`` (default ``yarn_default``); None uses the process's own configuration.
+    """
+
+    operator_extra_links = (YarnApplicationLink(),)
+    ui_color = "#f4e9b8"
+
+    def __init__(self, *, yarn_conn_id: str | None = KnitHook.default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.yarn_conn_id = yarn_conn_id
+        self._app_id: str | None = None
+
+    def _check(self) -> None:
+        """Check the arguments, before the cluster is asked anything."""
+
+    def _opened(self, hook: KnitHook) -> None:
+        """Called before anything is done with a connection."""
+
+    @contextmanager
+    def _connected(self) -> Iterator[tuple[KnitHook, Knit]]:
+        """The cluster; what no retry can mend fails the task for good."""
+        try:
+            self._check()
+            hook = KnitHook(self.yarn_conn_id)
+            self._opened(hook)
+            with hook.get_conn() as conn:
+                yield hook, conn
+        except PERMANENT as e:
+            raise AirflowFailException(str(e)) from e
+
+    def _found(self, hook: KnitHook, app_id: str, context: Mapping[str, Any]) -> None:
+        """Tell everybody which application it is, before anything else happens."""
+        self._app_id = app_id
+        url = hook.tracking_url(app_id)
+        self._push(context, "app_id", app_id)
+        self._push(context, "tracking_url", url)
+        push(context, url)
+        self.log.info("%s: %s", app_id, url)
+
+    def _push(self, context: Mapping[str, Any], key: str, value: Any) -> None:
+        ti = context.get("ti")
+        if ti is not None and self.do_xcom_push:
+            ti.xcom_push(key=key, value=value)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """The application as the external job of this run, for OpenLineage; None where its provider is missing."""
+        from knit_provider.operators.lineage import application_lineage
+
+        return application_lineage(self, self._app_id)

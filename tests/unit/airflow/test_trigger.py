@@ -1,0 +1,228 @@
+"""``KnitTrigger`` and the poll that all triggers of a process share."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+pytest.importorskip("airflow.sdk")
+
+from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
+
+from knit_provider.triggers.knit import KnitTrigger
+from knit_provider.yarn.errors import ApplicationKilled, ClusterUnavailable, PermissionDenied
+from knit_provider.yarn.logs.chunk import LogChunk
+from tests.unit.airflow.fakes import FakeCluster
+from tests.unit.airflow.trying import Task, fire
+
+
+def running(cluster: FakeCluster, count: int = 1) -> list[str]:
+    ids = [cluster.new_id() for _ in range(count)]
+    cluster.states.update(dict.fromkeys(ids, "RUNNING"))
+    return ids
+
+
+async def first_event(trigger: KnitTrigger) -> Any:
+    return (await anext(trigger.run())).payload
+
+
+async def until(what: Any) -> None:
+    for _ in range(500):
+        if what():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("not within 10 s")
+
+
+def test_many_triggers_ask_together(cluster: FakeCluster) -> None:
+    ids = running(cluster, 200)
+
+    async def scene() -> list[Any]:
+        waiting = [asyncio.ensure_future(first_event(KnitTrigger(i, poll_interval=1))) for i in ids]
+        await until(lambda: cluster.requests.count("list") >= 2)
+        one_by_one = len([r for r in cluster.requests if r != "list"])
+        assert one_by_one == 200  # the first look, which tells whose they are
+        cluster.states.update(dict.fromkeys(ids, "SUCCEEDED"))
+        return await asyncio.gather(*waiting)
+
+    events = asyncio.run(scene())
+    assert {(e["event"], e["final_status"]) for e in events} == {("ended", "SUCCEEDED")}
+    assert sorted(e["app_id"] for e in events) == ids
+    asked = [r for r in cluster.requests if r != "list"]
+    assert len(asked) == 400  # and one more of each when it was gone from the list
+    assert cluster.requests.count("list") <= 6
+
+
+def test_one_that_is_missing_from_the_list_is_asked_about(cluster: FakeCluster) -> None:
+    ids = running(cluster, 4)
+    cluster.application_type = "SPARK"
+
+    async def scene() -> Any:
+        waiting = [asyncio.ensure_future(first_event(KnitTrigger(i, poll_interval=1))) for i in ids]
+        await until(lambda: "list" in cluster.requests)
+        cluster.states[ids[2]] = "FAILED"
+        done, rest = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in rest:
+            task.cancel()
+        return [task.result() for task in done]
+
+    (event,) = asyncio.run(scene())
+    assert (event["app_id"], event["final_status"]) == (ids[2], "FAILED")
+
+
+def test_errors_reach_only_whom_they_concern(cluster: FakeCluster) -> None:
+    (app_id,) = running(cluster)
+    assert fire(KnitTrigger("application_1_0099"))["event"] == "lost"
+    cluster.trouble = [PermissionDenied("not yours")]
+    event = fire(KnitTrigger(app_id))
+    assert (event["event"], event["error"]) == ("trouble", "PermissionDenied")
+    cluster.trouble = [ClusterUnavailable("away")] * 2
+    cluster.on_report = lambda i: cluster.states.update({i: "SUCCEEDED"})
+    assert fire(KnitTrigger(app_id, poll_interval=0.1))["event"] == "ended"
+
+
+def test_a_bug_fails_the_trigger_and_does_not_hang_it(cluster: FakeCluster) -> None:
+    (app_id,) = running(cluster)
+    cluster.trouble = [ZeroDivisionError("a bug")]
+    with pytest.raises(ZeroDivisionError):
+        fire(KnitTrigger(app_id))
+
+
+def test_what_is_stored_holds_no_secret_and_makes_the_same_trigger() -> None:
+    trigger = KnitTrigger("application_1_0001", "my_yarn", deadline=12.5, target_states=("RUNNING",), pending_timeout=3)
+    path, arguments = trigger.serialize()
+    assert path == f"{KnitTrigger.__module__}.{KnitTrigger.__qualname__}"
+    again = KnitTrigger(**json.loads(json.dumps(arguments)))
+    assert again.serialize() == trigger.serialize()
+    assert set(arguments) == {
+        "app_id",
+        "yarn_conn_id",
+        "poll_interval",
+        "poll_retry_timeout",
+        "pending_timeout",
+        "deadline",
+        "logs_at",
+        "on_kill_action",
+        "target_states",
+        "failed_states",
+        "end_from_trigger",
+        "lifetime_until",
+    }
+
+
+@pytest.mark.parametrize(("action", "killed"), [("kill", True), ("keep", False)])
+def test_a_person_who_ends_the_task_ends_the_application(cluster: FakeCluster, action: str, killed: bool) -> None:
+    (app_id,) = running(cluster)
+
+    async def scene() -> None:
+        trigger = KnitTrigger(app_id, on_kill_action=action)
+        waiting = asyncio.ensure_future(first_event(trigger))
+        await until(lambda: cluster.requests)
+        # So does the triggerer: what comes out of run() decides whether on_kill is called.
+        waiting.cancel("user-action")
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert cluster.did("kill") == []
+        await trigger.on_kill()
+
+    asyncio.run(scene())
+    assert (cluster.states[app_id] == "KILLED") is killed
+
+
+def test_a_triggerer_that_stops_ends_nothing(cluster: FakeCluster) -> None:
+    (app_id,) = running(cluster)
+
+    async def scene() -> None:
+        trigger = KnitTrigger(app_id)
+        waiting = asyncio.ensure_future(first_event(trigger))
+        await until(lambda: cluster.requests)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await trigger.cleanup()
+
+    asyncio.run(scene())
+    assert cluster.states[app_id] == "RUNNING"
+
+
+# -- the operator around it ---------------------------------------------------------------------------------------
+
+
+def test_nothing_waits_longer_than_the_tasks_timeout(task: Task) -> None:
+    task.cluster.outcome = "RUNNING"
+    with pytest.raises(AirflowTaskTimeout, match="was killed"):
+        task.run(deferrable=True, execution_timeout=timedelta(seconds=0.5))
+    (deferral,) = task.deferred
+    assert deferral.trigger.deadline <= time.time()
+    assert 60 <= deferral.timeout.total_seconds() <= 61
+    assert list(task.cluster.states.values()) == ["KILLED"]
+
+
+def deferral_of(task: Task, **arguments: Any) -> TaskDeferred:
+    with pytest.raises(TaskDeferred) as caught:
+        task.make(deferrable=True, **arguments).execute(task.context)
+    return caught.value
+
+
+@pytest.mark.parametrize("store", [True, False], ids=["state store", "xcom"])
+def test_where_airflow_gives_up_the_deferral_the_application_ends(task: Task, store: bool) -> None:
+    task.cluster.outcome = "RUNNING"
+    deferral_of(task)
+    if not store:
+        del task.context["task_state_store"]
+    with pytest.raises(Exception, match="Trigger timeout"):
+        task.make(deferrable=True).resume_execution("__fail__", {"error": "Trigger timeout"}, task.context)
+    assert list(task.cluster.states.values()) == ["KILLED"]
+
+
+def test_it_goes_on_where_that_was_asked_for(task: Task) -> None:
+    task.cluster.outcome = "RUNNING"
+    deferral_of(task, on_kill_action="keep")
+    with pytest.raises(Exception, match="Trigger timeout"):
+        task.make(on_kill_action="keep").resume_execution("__fail__", {"error": "Trigger timeout"}, task.context)
+    assert list(task.cluster.states.values()) == ["RUNNING"]
+
+
+def test_logs_come_by_and_by_and_each_line_once(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
+    task.cluster.outcome = "RUNNING"
+
+    def say(text: str) -> None:
+        task.cluster.logs.append(LogChunk("container_1_0001_01_000002", "default", 0, "stdout", text))
+
+    say("first line\n")
+    deferral = deferral_of(task, logging_interval=0.1)
+    with pytest.raises(TaskDeferred) as caught:
+        task.resumed(task.make(deferrable=True, logging_interval=60), deferral)
+    assert caught.value.kwargs["cursor"] == {"container_1_0001_01_000002/stdout": 11}
+    say("second line\n")
+    task.cluster.states = dict.fromkeys(task.cluster.states, "SUCCEEDED")
+    task.resumed(task.make(deferrable=True, logging_interval=60), caught.value)
+    said = capsys.readouterr().out
+    assert said.count("first line") == said.count("second line") == 1
+
+
+def test_yarn_is_told_of_the_lifetime_by_the_trigger_once_it_runs(task: Task) -> None:
+    task.cluster.outcome = "ACCEPTED"
+    looks: list[str] = []
+
+    def look(app_id: str) -> None:
+        looks.append(app_id)
+        task.cluster.states[app_id] = ("ACCEPTED", "RUNNING", "RUNNING", "SUCCEEDED")[min(len(looks), 3)]
+
+    task.cluster.on_report = look
+    app_id = task.run(deferrable=True, lifetime="2 h")
+    assert task.cluster.expiry == {app_id: "in 7200 s"} or task.cluster.expiry == {app_id: "in 7199 s"}
+
+
+def test_an_application_killed_by_others_is_a_failure(task: Task) -> None:
+    task.cluster.outcome = "RUNNING"
+    deferral = deferral_of(task)
+    task.cluster.states = dict.fromkeys(task.cluster.states, "KILLED")
+    with pytest.raises(ApplicationKilled):
+        task.resumed(task.make(deferrable=True), deferral)
+    assert len(task.cluster.did("submit")) == 1
