@@ -11,17 +11,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Prefect's newest release wants other versions than Airflow's does, so it has an environment of its own.
+PREFECT_VENV := .venv-prefect
+PREFECT_READY := $(PREFECT_VENV)/.ready
 JAR := knit_provider/jars/knit.jar
 JVM_SOURCES := pom.xml $(shell find jvm -type f -not -path '*/test/*' 2>/dev/null)
 # Further arguments for pytest, as in: make test-hadoop ARGS="-k kill -x"
 ARGS ?=
 
-.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-kerberos test-airflow packages demo soak bench ui docs clean
+.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-kerberos test-airflow test-prefect test-prefect-newest packages demo soak bench ui docs clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Create .venv with the package (editable), Airflow and the test tools
+setup: $(READY) ## Create .venv with the package (editable), Airflow, Prefect and the test tools
 	@echo "setup: $(VENV) is ready ($$($(BIN)/python --version), Airflow $$($(BIN)/python -c 'from importlib.metadata import version; print(version("apache-airflow"))'))"
 
 # The stamp is written last: a set-up that was interrupted starts anew.
@@ -31,7 +34,13 @@ $(READY): pyproject.toml hatch_build.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@bash devtools/system_packages.sh $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow,kerberos]' --group dev
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow,kerberos,prefect]' --group dev
+	@touch $@
+
+$(PREFECT_READY): pyproject.toml hatch_build.py $(READY)
+	@echo "Setting up $(PREFECT_VENV) ..."
+	@test -x $(PREFECT_VENV)/bin/python || $(BIN)/python -m venv --without-pip $(PREFECT_VENV)
+	@$(BIN)/uv pip install --quiet --upgrade --python $(PREFECT_VENV)/bin/python --editable '.[prefect]' --group test
 	@touch $@
 
 packages: ## The system's packages for Kerberos: install what is missing, or say it
@@ -69,9 +78,11 @@ test-java: ## JUnit
 	@mvn -B -q test
 	@echo "test-java: $$(cat target/surefire-reports/TEST-*.xml | grep -o '<testcase ' | wc -l) JUnit tests passed"
 
-# In this order, and in one run: the quick ones fail first, and all share one cluster.
+# In this order, and in one run: the quick ones fail first, and all share one cluster. Prefect's server has ended when
+# Airflow's tests begin.
 test-python: packages $(READY) $(JAR) ## All of pytest
-	@$(BIN)/pytest tests/unit tests/hadoop tests/airflow tests/kerberos $(ARGS)
+	@$(MAKE) --no-print-directory test-prefect-newest
+	@$(BIN)/pytest tests/unit tests/hadoop tests/prefect tests/airflow tests/kerberos $(ARGS)
 
 test-unit: $(READY) ## pytest without any daemon
 	@$(BIN)/pytest tests/unit $(ARGS)
@@ -84,6 +95,13 @@ test-kerberos: packages $(READY) $(JAR) ## pytest on an embedded Hadoop with Ker
 
 test-airflow: $(READY) $(JAR) ## pytest with a real Airflow on the embedded Hadoop
 	@$(BIN)/pytest tests/airflow $(ARGS)
+
+test-prefect: $(READY) $(JAR) ## pytest with a real Prefect server on the embedded Hadoop
+	@$(BIN)/pytest tests/unit/prefect tests/prefect $(ARGS)
+
+test-prefect-newest: $(PREFECT_READY) $(JAR) ## A part of them with the newest Prefect, in .venv-prefect
+	@echo "test-prefect-newest: Prefect $$($(PREFECT_VENV)/bin/python -c 'import prefect; print(prefect.__version__)')"
+	@$(PREFECT_VENV)/bin/pytest tests/unit/prefect tests/prefect/test_flows.py tests/prefect/test_worker.py $(ARGS)
 
 demo: ## A real Hadoop, a real Airflow and the word count DAG, from nothing
 	@$(PYTHON) demo
@@ -102,7 +120,7 @@ docs: $(READY) ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "docs: site/index.html"
 
-clean: ## Remove what was built; .venv and Maven's repository stay
+clean: ## Remove what was built; the .venv folders and Maven's repository stay
 	@rm -rf target build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo knit_provider/jars/knit.jar knit_provider/jars/knit-am.sh
-	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	@find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
 	@echo "clean: built files are gone; $(VENV) stays (rm -rf $(VENV) removes it)"
