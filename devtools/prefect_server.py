@@ -12,14 +12,14 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+import requests
+
 from devtools.airflow_family import Guard, end_family
 
-START_SECONDS = 180.0
+START_SECONDS = 300.0
 STOP_SECONDS = 20.0
 
 
@@ -63,10 +63,11 @@ class PrefectServer:
             if self._process.poll() is not None:
                 raise PrefectServerError(f"the server ended with {self._process.returncode}:\n{self.tail('server')}")
             try:
-                with urllib.request.urlopen(f"{self.url}/health", timeout=5):
+                if requests.get(f"{self.url}/health", timeout=5).ok:
                     return self
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.2)
+            except requests.RequestException:
+                pass
+            time.sleep(0.2)
         self.stop()
         raise PrefectServerError(f"the server did not answer within {START_SECONDS:g} s:\n{self.tail('server')}")
 

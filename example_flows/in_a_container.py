@@ -5,8 +5,7 @@
     prefect worker start --pool hadoop &
     prefect deployment run where-am-i/on-yarn
 
-The file travels to the container, so nothing has to be installed on the nodes; ``packed_env`` is an archive with Prefect
-in it, or the path of a Python on every node that has it.
+``packed_env`` is an archive with Prefect in it, or the path of a Python on every node that has it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Prefect: blocks, tasks, a flow, a hook and a worker for applications on YARN.
 
-Prefect imports this package when it looks for collections (entry point ``prefect.collections``), in its command line and
-in its server; so nothing here imports more of knit-provider than names before it is used.
+Prefect imports this package when it looks for collections (entry point ``prefect.collections``), in its command line
+and in its server; so nothing here imports more of knit-provider than names before it is used.
 """
 
 from knit_provider.prefect.credentials import YarnCredentials

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -119,11 +119,6 @@ def alone(caller: Caller | None) -> Caller:
     return caller or Caller(None, None, None, "", "")
 
 
-def at(caller: Caller, place: str) -> Caller:
-    """The same run at another place."""
-    return replace(caller, place=place)
-
-
 def _number(attempt: tuple[object, ...]) -> int:
     """How many calls this attempt of this run has made before."""
     with _counting:
@@ -149,4 +144,4 @@ def _left(context: Any, limited: Any) -> float | None:
     if context is None or not timeout:
         return None
     waited = datetime.now(timezone.utc) - context.start_time
-    return max(0.0, float(timeout) - waited.total_seconds())
+    return max(0.0, float(timeout) - float(waited.total_seconds()))

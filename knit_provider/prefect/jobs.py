@@ -139,7 +139,7 @@ class YarnJob(JobBlock):
             raise ValueError(f"on_kill_action={value!r}; use one of {', '.join(ON_KILL)}")
         return value
 
-    def trigger(self) -> YarnJobRun:  # type: ignore[override]
+    def trigger(self) -> YarnJobRun:
         """Start the job, or go on with the application that an earlier try of this call started.
 
         Returns:
@@ -284,7 +284,7 @@ class YarnJobRun(JobRun[Any]):
     def __repr__(self) -> str:
         return f"<YarnJobRun {self.app_id}>"
 
-    def wait_for_completion(self) -> str:  # type: ignore[override]
+    def wait_for_completion(self) -> str:
         """Wait for the end, with the application's logs in the run's log and its progress in an artifact.
 
         Whatever ends the wait early (a timeout, the run's cancellation, an error) kills the application, unless
@@ -315,7 +315,7 @@ class YarnJobRun(JobRun[Any]):
                 await anyio.to_thread.run_sync(partial(self._end, "the run that waited was cancelled"))
             raise
 
-    def fetch_result(self) -> Any:  # type: ignore[override]
+    def fetch_result(self) -> Any:
         """What the containers wrote to ``$KNIT_RESULT``: the value of one, a list by index of several, or None.
 
         Raises:

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -75,24 +76,25 @@ class RunPage:
     def kept_id(self) -> str | None:
         """The application id that the latest try of this call kept, or None."""
         for page in range(_MOST_PAGES):
-            found = self._ask(
-                lambda client, offset=page * _PAGE: client.read_artifacts(
-                    artifact_filter=ArtifactFilter(
-                        flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(str(self._caller.flow_run_id))]),
-                        key=ArtifactFilterKey(any_=[self._key]),
-                    ),
-                    sort=ArtifactSort.CREATED_DESC,
-                    limit=_PAGE,
-                    offset=offset,
-                )
-            )
-            for artifact in found or ():
+            found = self._ask(partial(self._links, page * _PAGE)) or []
+            for artifact in found:
                 kept = artifact.metadata_ or {}
                 if kept.get("place") == self._caller.place and kept.get("app_id"):
                     return str(kept["app_id"])
-            if not found or len(found) < _PAGE:
+            if len(found) < _PAGE:
                 break
         return None
+
+    def _links(self, offset: int, client: Any) -> Any:
+        return client.read_artifacts(
+            artifact_filter=ArtifactFilter(
+                flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(str(self._caller.flow_run_id))]),
+                key=ArtifactFilterKey(any_=[self._key]),
+            ),
+            sort=ArtifactSort.CREATED_DESC,
+            limit=_PAGE,
+            offset=offset,
+        )
 
     def keep_id(self, app_id: str, url: str) -> None:
         """Keep the id and show the link; called before the application is submitted."""
@@ -172,13 +174,13 @@ class RunPage:
         except Exception as e:
             if not self._warned:
                 self._warned = True
-                self._logger.warning("The Prefect server keeps no notes about the application: %s: %s", type(e).__name__, e)
+                self._logger.warning(
+                    "The Prefect server keeps no notes about the application: %s: %s", type(e).__name__, e
+                )
             return None
 
 
-def summary(
-    report: ApplicationReport, url: str, containers: Sequence[Mapping[str, Any]], tail: Sequence[str]
-) -> str:
+def summary(report: ApplicationReport, url: str, containers: Sequence[Mapping[str, Any]], tail: Sequence[str]) -> str:
     """An application that has ended, as markdown."""
     seconds = max(0, report.finished_ms - report.started_ms) / 1000 if report.started_ms else 0
     lines = [

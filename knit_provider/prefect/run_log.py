@@ -26,7 +26,11 @@ class RunLog:
     """
 
     def __init__(
-        self, logger: logging.Logger | logging.LoggerAdapter[logging.Logger], *, tail_lines: int, max_bytes: int = MAX_BYTES
+        self,
+        logger: logging.Logger | logging.LoggerAdapter[logging.Logger],
+        *,
+        tail_lines: int,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self._logger = logger
         self._left = max_bytes

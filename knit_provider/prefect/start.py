@@ -188,9 +188,7 @@ def _replace(knit: Knit, app_id: str) -> None:
         raise KnitError(f"{app_id} does not end, so no second one is started; it is {report.state}")
 
 
-def _end_quietly(
-    knit: Knit, app_id: str, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
-) -> None:
+def _end_quietly(knit: Knit, app_id: str, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
     try:
         if report_or_none(knit, app_id) is not None:
             knit.application(app_id).kill("its run was ended while it was submitted")

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +63,7 @@ class YarnJobConfiguration(BaseJobConfiguration):
         """
         # With the environment's own interpreter: its scripts carry the path where they were made.
         python = '"$PYTHON_BIN"' if self.packed_env else "python3"
-        self.command = self.command or f"exec {python} -m prefect flow-run execute"
+        self.command: str | None = self.command or f"exec {python} -m prefect flow-run execute"
         super().prepare_for_flow_run(flow_run, *args, **kwargs)
 
     def job(self, flow_run_id: object) -> YarnJob:
@@ -201,9 +200,7 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
             )
         app_id = await anyio.to_thread.run_sync(knit.new_application)
         await self.client.update_flow_run(flow_run.id, infrastructure_pid=app_id)
-        logger.info(
-            "Submitting %s (%s) to queue %s: %s", app_id, spec.name, spec.queue, application_url(knit, app_id)
-        )
+        logger.info("Submitting %s (%s) to queue %s: %s", app_id, spec.name, spec.queue, application_url(knit, app_id))
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(partial(knit.submit, spec, app_id=app_id, bound=False))
         return app_id
@@ -240,9 +237,7 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
                 try:
                     wait = partial(follower.run, None, look)
                     ended.append(
-                        await anyio.to_thread.run_sync(
-                            wait, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
-                        )
+                        await anyio.to_thread.run_sync(wait, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
                     )
                 except KnitError as e:
                     # Out of the group as what it is, not as a group of exceptions.

@@ -1,4 +1,6 @@
-"""A real Prefect server beside the real Hadoop, started when the first test here asks for it and ended with the last."""
+"""A real Prefect server beside the real Hadoop, up from the first test here to the last."""
+
+# ruff: noqa: E402 - Prefect reads the environment when it is first imported
 
 from __future__ import annotations
 
@@ -16,12 +18,13 @@ from devtools.prefect_server import PrefectServer
 
 _HOME = Path(tempfile.mkdtemp(prefix="knit-test-prefect-"))
 _SERVER = PrefectServer(_HOME)
-# Read when Prefect is first imported, so a fixture would come too late.
+# A fixture would come too late.
 os.environ.update({name: value for name, value in _SERVER.env.items() if name.startswith("PREFECT_")})
 
 pytest.importorskip("prefect")
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.logging.handlers import APILogHandler
 
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
@@ -46,6 +49,8 @@ def server() -> Iterator[PrefectServer]:
     try:
         with _SERVER:
             yield _SERVER
+            # What this process has to say is said while there is somebody to hear it: later it would try for long.
+            APILogHandler().flush()
     finally:
         shutil.rmtree(_HOME, ignore_errors=True)
 

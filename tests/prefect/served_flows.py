@@ -18,9 +18,11 @@ kill_what_is_left = kill_yarn_apps_on_cancellation("yarn")
 @flow
 def in_the_main_thread(command: str) -> str:
     """Wait where Prefect's signals arrive; no hook."""
-    return YarnJob(
-        credentials=YarnCredentials.load("yarn"), command=command, app_name="main", poll_interval_seconds=1
-    ).trigger().wait_for_completion()
+    return (
+        YarnJob(credentials=YarnCredentials.load("yarn"), command=command, app_name="main", poll_interval_seconds=1)
+        .trigger()
+        .wait_for_completion()
+    )
 
 
 @flow(on_cancellation=[kill_what_is_left], on_crashed=[kill_what_is_left])

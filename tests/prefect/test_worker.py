@@ -43,9 +43,7 @@ def deployment(client: SyncPrefectClient, worker: Any) -> Any:
 
 
 @pytest.fixture
-def begin(
-    client: SyncPrefectClient, deployment: Any, knit: Knit
-) -> Iterator[Callable[..., FlowRun]]:
+def begin(client: SyncPrefectClient, deployment: Any, knit: Knit) -> Iterator[Callable[..., FlowRun]]:
     """Run the deployment; what a failed test leaves is killed."""
     made = []
 
