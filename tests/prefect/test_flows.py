@@ -21,6 +21,7 @@ from prefect.client.schemas.filters import (
 
 from knit_provider import Knit
 from knit_provider.prefect import YarnCredentials
+from knit_provider.prefect.caller import flow_run_tag
 from tests.hadoop.eventually import eventually
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "example_flows"
@@ -54,11 +55,8 @@ def said(client: SyncPrefectClient, *flow_run_ids: UUID) -> str:
 def test_one_job_from_start_to_end(credentials: YarnCredentials, client: SyncPrefectClient, knit: Knit) -> None:
     state = example("one_job").sum_of_numbers(up_to=100, containers=2, return_state=True)
     assert state.result() == 5050
-    runs = [
-        r.id
-        for r in client.read_flow_runs()
-        if r.name.startswith("yarn-sum") or r.id == state.state_details.flow_run_id
-    ]
+    top = state.state_details.flow_run_id
+    runs = [r.id for r in client.read_flow_runs() if r.name.startswith("yarn-sum") or r.id == top]
     assert len(runs) == 2
     found = artifacts(client, *runs)
     app_id = found["yarn-sum-of-numbers"].metadata_["app_id"]
@@ -70,7 +68,7 @@ def test_one_job_from_start_to_end(credentials: YarnCredentials, client: SyncPre
     eventually(lambda: "adds up to 2550" in said(client, *runs))
     assert "default 0: container 0 adds up to 2500" in said(client, *runs)
     # The subflow's application is the top run's, too.
-    assert len(knit.yarn_api.find(tags=[f"prefect-flow-run-{top}"])) == 1
+    assert len(knit.yarn_api.find(tags=[flow_run_tag(top)])) == 1
 
 
 def test_step_by_step(credentials: YarnCredentials, knit: Knit) -> None:
