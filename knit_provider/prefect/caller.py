@@ -24,36 +24,42 @@ _counting = threading.Lock()
 class Caller:
     """One call within one run.
 
-    A task that Prefect retries keeps its id. A flow run that is run again makes new task runs, so a place is known by
-    the flow run, the task's key, its number in the flow run, and the number of the call in the task.
+    A task that Prefect retries keeps its id. A flow run that is run again makes new task runs, whose dynamic keys are
+    random; so a call is known by the flow run, the task's key, and which of the calls in the task's (or the flow's)
+    body it is. The runs of one task share it; what they run tells them apart.
 
     Attributes:
         flow_run_id: the flow run; None outside of one.
         root_flow_run_id: the flow run at the top, where the flow is a subflow; else None.
         task_run_id: the task run, or None in the flow's own body.
-        place: a digest that is the same each time the same call is made in a retry, or in the flow run run again.
+        call: a digest that is the same each time the same call is made by a retry, or by the flow run run again; empty
+            outside of all runs.
+        attempt: how often the flow run has been run, this time included.
+        position: how many other runs of the task made the call before, in this attempt of the flow run.
         name: ``<flow>.<task>`` or what there is of it.
         seconds_left: until Prefect's own timeout of the task or the flow; None without one.
     """
 
-    flow_run_id: str | None
-    root_flow_run_id: str | None
-    task_run_id: str | None
-    place: str
-    name: str
+    flow_run_id: str | None = None
+    root_flow_run_id: str | None = None
+    task_run_id: str | None = None
+    call: str = ""
+    attempt: int = 0
+    position: int = 0
+    name: str = ""
     seconds_left: float | None = None
 
     @property
-    def place_tag(self) -> str:
+    def call_tag(self) -> str:
         """The application's tag that says which call started it."""
-        return f"prefect-call-{self.place}"
+        return f"prefect-call-{self.call}"
 
     @property
     def tags(self) -> tuple[str, ...]:
         """All tags by which the application is found again."""
         flow_runs = dict.fromkeys(i for i in (self.flow_run_id, self.root_flow_run_id) if i)
-        task = (f"prefect-task-run-{self.task_run_id}",) if self.task_run_id else ()
-        return (*(flow_run_tag(i) for i in flow_runs), *task, self.place_tag)
+        task = (task_run_tag(self.task_run_id),) if self.task_run_id else ()
+        return (*(flow_run_tag(i) for i in flow_runs), *task, self.call_tag, attempt_tag(self.attempt, self.position))
 
 
 def flow_run_tag(flow_run_id: object) -> str:
@@ -61,8 +67,25 @@ def flow_run_tag(flow_run_id: object) -> str:
     return f"prefect-flow-run-{flow_run_id}"
 
 
-def current_caller() -> Caller | None:
-    """The run around this call; None outside of Prefect's runs."""
+def task_run_tag(task_run_id: object) -> str:
+    """The tag of every application that a task run started."""
+    return f"prefect-task-run-{task_run_id}"
+
+
+def attempt_tag(attempt: int, position: int) -> str:
+    """The tag that says when an application was started."""
+    return f"prefect-attempt-{attempt}-{position}"
+
+
+def current_caller(*, starts: bool = True) -> Caller:
+    """The run around this call.
+
+    Args:
+        starts: whether the call starts something, and so counts (default True).
+
+    Returns:
+        One without any id outside of Prefect's runs.
+    """
     flow, task = FlowRunContext.get(), TaskRunContext.get()
     flow_run = flow.flow_run if flow is not None else None
     task_run = task.task_run if task is not None else None
@@ -71,62 +94,54 @@ def current_caller() -> Caller | None:
         task = task_run = None
     flow_run_id = flow_run.id if flow_run is not None else task_run.flow_run_id if task_run is not None else None
     if flow_run_id is None and task_run is None:
-        return None
-    where: tuple[object, ...] = (
-        flow_run_id,
+        return Caller()
+    attempt = int(flow_run.run_count or 0) if flow_run is not None else 0
+    task_part: object = None
+    if task_run is not None:
         # Without a flow run only the task run's own id is the same from one try to the next.
-        task_run.task_key if task_run is not None and flow_run_id else None,
-        task_run.dynamic_key if task_run is not None and flow_run_id else None if task_run is None else task_run.id,
-    )
-    number = _number(
-        (
-            *where,
-            flow_run.run_count if flow_run is not None else None,
-            task_run.id if task_run is not None else None,
-            task_run.run_count if task_run is not None else None,
-        )
-    )
-    digest = hashlib.sha256("\0".join(str(part) for part in (*where, number)).encode()).hexdigest()
+        task_part = task_run.task_key if flow_run_id else task_run.id
+    call, position = "", 0
+    if starts:
+        body = (task_run.id, task_run.run_count) if task_run is not None else ()
+        in_body = _number((flow_run_id, attempt, *body))
+        call = hashlib.sha256(f"{flow_run_id}\0{task_part}\0{in_body}".encode()).hexdigest()[:32]
+        position = _position(call, attempt, task_run.id if task_run is not None else None)
     return Caller(
         flow_run_id=str(flow_run_id) if flow_run_id else None,
         root_flow_run_id=_root(flow_run),
         task_run_id=str(task_run.id) if task_run is not None else None,
-        place=digest[:32],
-        name=".".join(
-            part
-            for part in (
-                flow.flow.name if flow is not None and flow.flow is not None else "",
-                task.task.name if task is not None else "",
-            )
-            if part
-        ),
-        seconds_left=min(
-            (
-                left
-                for left in (
-                    _left(flow, flow.flow if flow is not None else None),
-                    _left(task, task.task if task is not None else None),
-                )
-                if left is not None
-            ),
-            default=None,
-        ),
+        call=call,
+        attempt=attempt,
+        position=position,
+        name=_name(flow, task),
+        seconds_left=_left(flow, task),
     )
 
 
-def alone(caller: Caller | None) -> Caller:
-    """A caller for a call outside of all runs, which has nothing in common with any other call."""
-    return caller or Caller(None, None, None, "", "")
-
-
-def _number(attempt: tuple[object, ...]) -> int:
-    """How many calls this attempt of this run has made before."""
+def _number(key: tuple[object, ...]) -> int:
+    """How often this has been asked with the same key before."""
     with _counting:
-        number = _counts.pop(attempt, -1) + 1
-        _counts[attempt] = number
-        while len(_counts) > _REMEMBERED:
-            _counts.popitem(last=False)
-    return number
+        number = _counts.pop(key, -1) + 1
+        _remember(key, number)
+        return number
+
+
+def _position(call: str, attempt: int, task_run_id: object) -> int:
+    """The number of a task run among those that make the same call; it keeps it when it is retried."""
+    whole, one = ("calls", call, attempt), ("call", call, attempt, task_run_id)
+    with _counting:
+        known = _counts.get(one)
+        if known is None:
+            known = _counts.pop(whole, -1) + 1
+            _remember(whole, known)
+            _remember(one, known)
+        return known
+
+
+def _remember(key: tuple[object, ...], number: int) -> None:
+    _counts[key] = number
+    while len(_counts) > _REMEMBERED:
+        _counts.popitem(last=False)
 
 
 def _root(flow_run: Any) -> str | None:
@@ -139,9 +154,20 @@ def _root(flow_run: Any) -> str | None:
         return None
 
 
-def _left(context: Any, limited: Any) -> float | None:
-    timeout = getattr(limited, "timeout_seconds", None)
-    if context is None or not timeout:
-        return None
-    waited = datetime.now(timezone.utc) - context.start_time
-    return max(0.0, float(timeout) - float(waited.total_seconds()))
+def _name(flow: Any, task: Any) -> str:
+    names = (
+        flow.flow.name if flow is not None and flow.flow is not None else "",
+        task.task.name if task is not None else "",
+    )
+    return ".".join(name for name in names if name)
+
+
+def _left(flow: Any, task: Any) -> float | None:
+    """Seconds until the first of the two timeouts."""
+    left = []
+    for context, limited in ((flow, getattr(flow, "flow", None)), (task, getattr(task, "task", None))):
+        timeout = getattr(limited, "timeout_seconds", None)
+        if timeout:
+            waited = datetime.now(timezone.utc) - context.start_time
+            left.append(max(0.0, float(timeout) - float(waited.total_seconds())))
+    return min(left, default=None)

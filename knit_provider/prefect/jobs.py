@@ -12,7 +12,7 @@ import anyio
 from prefect.blocks.abstract import JobBlock, JobRun
 from pydantic import Field, field_validator
 
-from knit_provider.prefect.caller import Caller, alone, current_caller
+from knit_provider.prefect.caller import Caller, current_caller
 from knit_provider.prefect.credentials import YarnCredentials, block_of, client_of
 from knit_provider.prefect.looks import LOGO
 
@@ -49,7 +49,7 @@ class YarnJob(JobBlock):
         files: local paths or URIs for each container's working directory: a list, or a mapping of name there to source.
         yarn_queue: YARN queue (default the credentials', else ``default``).
         container_resources: further resources of each container, such as ``{"yarn.io/gpu": 1}``.
-        tags: at most 4 further tags of the application.
+        tags: at most 3 further tags of the application.
         max_restarts: how many failed containers are replaced before the application fails (default 0); -1: all.
         allow_failures: containers may fail without failing the application (default False).
         lifetime: seconds, or text such as ``"2 h"``, after which YARN itself ends the application. Default: the time
@@ -96,7 +96,7 @@ class YarnJob(JobBlock):
     container_resources: dict[str, int] = Field(
         default_factory=dict, title="Further resources", description="Such as yarn.io/gpu: 1."
     )
-    tags: list[str] = Field(default_factory=list, max_length=4, description="Further tags of the application.")
+    tags: list[str] = Field(default_factory=list, max_length=3, description="Further tags of the application.")
     max_restarts: int = Field(default=0, ge=-1, description="Failed containers that are replaced; -1: all.")
     allow_failures: bool = Field(default=False, description="Containers may fail without failing the application.")
     lifetime: int | str | None = Field(
@@ -152,7 +152,7 @@ class YarnJob(JobBlock):
         from knit_provider.prefect.page import RunPage
         from knit_provider.prefect.start import start
 
-        caller = alone(current_caller())
+        caller = current_caller()
         credentials = self.credentials or YarnCredentials()
         spec = self.spec(caller)
         with credentials.get_client() as knit, RunPage(caller, spec.name, self.logger) as page:
@@ -189,7 +189,7 @@ class YarnJob(JobBlock):
         from knit_provider.yarn.spec import ApplicationSpec, Resources, Service
         from knit_provider.yarn.units import parse_memory
 
-        caller = alone(caller)
+        caller = caller or Caller()
         plain = isinstance(self.command, str)
         service = Service(
             instances=self.num_containers,
@@ -366,7 +366,7 @@ class YarnJobRun(JobRun[Any]):
 
         logger = self.logger
         lines = RunLog(logger, tail_lines=self.log_tail_lines)
-        with self._client() as knit, RunPage(alone(current_caller()), self.app_name, logger) as page:
+        with self._client() as knit, RunPage(current_caller(starts=False), self.app_name, logger) as page:
             app = knit.application(self.app_id)
             watching = Watching(self.app_id, page, logger, stop, kill=lambda why: self._kill_now(app, why, logger))
             follower = Follower(

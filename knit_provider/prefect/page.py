@@ -17,6 +17,8 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import State
 from prefect.client.schemas.sorting import ArtifactSort
 
+from knit_provider.prefect.identity import Kept
+
 if TYPE_CHECKING:
     from knit_provider.prefect.caller import Caller
     from knit_provider.yarn.report import ApplicationReport
@@ -73,17 +75,35 @@ class RunPage:
 
     # -- identity -----------------------------------------------------------------------------------------------
 
-    def kept_id(self) -> str | None:
-        """The application id that the latest try of this call kept, or None."""
+    def kept(self) -> list[Kept]:
+        """What earlier tries of this call kept, the latest first."""
+        found: list[Kept] = []
         for page in range(_MOST_PAGES):
-            found = self._ask(partial(self._links, page * _PAGE)) or []
-            for artifact in found:
-                kept = artifact.metadata_ or {}
-                if kept.get("place") == self._caller.place and kept.get("app_id"):
-                    return str(kept["app_id"])
-            if len(found) < _PAGE:
+            links = self._ask(partial(self._links, page * _PAGE)) or []
+            for link in links:
+                kept = _kept_in(link.metadata_ or {}, self._caller.call)
+                if kept is not None:
+                    found.append(kept)
+            if len(links) < _PAGE:
                 break
-        return None
+        return found
+
+    def keep(self, kept: Kept, url: str) -> None:
+        """Keep an application's id and show the link; called before it is submitted."""
+        self._create(
+            self._key,
+            "markdown",
+            f"[{kept.app_id}]({url})" if url else kept.app_id,
+            f"The application **{self._name}** on YARN.",
+            {
+                "app_id": kept.app_id,
+                "call": self._caller.call,
+                "job": kept.job,
+                "task_run": kept.task_run_id or "",
+                "attempt": str(kept.attempt),
+                "position": str(kept.position),
+            },
+        )
 
     def _links(self, offset: int, client: Any) -> Any:
         return client.read_artifacts(
@@ -94,16 +114,6 @@ class RunPage:
             sort=ArtifactSort.CREATED_DESC,
             limit=_PAGE,
             offset=offset,
-        )
-
-    def keep_id(self, app_id: str, url: str) -> None:
-        """Keep the id and show the link; called before the application is submitted."""
-        self._create(
-            self._key,
-            "markdown",
-            f"[{app_id}]({url})" if url else app_id,
-            f"The application **{self._name}** on YARN.",
-            {"app_id": app_id, "place": self._caller.place},
         )
 
     # -- while it runs ------------------------------------------------------------------------------------------
@@ -178,6 +188,18 @@ class RunPage:
                     "The Prefect server keeps no notes about the application: %s: %s", type(e).__name__, e
                 )
             return None
+
+
+def _kept_in(metadata: Mapping[str, str], call: str) -> Kept | None:
+    if metadata.get("call") != call or not metadata.get("app_id"):
+        return None
+    return Kept(
+        metadata["app_id"],
+        metadata.get("job", ""),
+        metadata.get("task_run") or None,
+        int(metadata.get("attempt", "0")),
+        int(metadata.get("position", "0")),
+    )
 
 
 def summary(report: ApplicationReport, url: str, containers: Sequence[Mapping[str, Any]], tail: Sequence[str]) -> str:

@@ -1,39 +1,36 @@
-"""One call, one application: what a call does about the application of an earlier try."""
+"""Starting an application, or finding the one that an earlier try of the same call started."""
 
 from __future__ import annotations
 
-import enum
-import hashlib
-import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from prefect.exceptions import CancelledRun
 
 from knit_provider.prefect.caller import Caller
+from knit_provider.prefect.identity import (
+    Action,
+    Claims,
+    Earlier,
+    Kept,
+    candidates,
+    decide,
+    job_tag,
+    kept_in_tags,
+)
 from knit_provider.prefect.page import RunPage
 from knit_provider.yarn.errors import ApplicationNotFound, KnitError
-from knit_provider.yarn.report import UNKNOWN, ApplicationReport
+from knit_provider.yarn.report import ApplicationReport
 
 if TYPE_CHECKING:
     from knit_provider.yarn.knit import Knit
     from knit_provider.yarn.spec import ApplicationSpec
 
+    Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
 REPLACE_SECONDS = 60.0
-_JOB = "prefect-job-"
-
-
-class Action(enum.Enum):
-    """What to do about an application of an earlier try."""
-
-    SUBMIT = "submit a new application"
-    SUBMIT_KEPT = "it was never submitted: submit under its id, which YARN does once at most"
-    ATTACH = "it is the same job and has not ended: go on with it"
-    REPLACE = "it is another job and has not ended: end it, then submit a new one"
-    FINISH = "it is the same job and has succeeded: nothing is left to do"
-    UNKNOWN = "it was started and nobody knows how it ended: only a person can say"
+_claims = Claims()
 
 
 @dataclass(frozen=True)
@@ -52,13 +49,7 @@ class Started:
 
 
 def start(
-    knit: Knit,
-    spec: ApplicationSpec,
-    caller: Caller,
-    page: RunPage,
-    logger: logging.Logger | logging.LoggerAdapter[logging.Logger],
-    *,
-    reattach: bool = True,
+    knit: Knit, spec: ApplicationSpec, caller: Caller, page: RunPage, logger: Logger, *, reattach: bool = True
 ) -> Started:
     """Start an application, or find the one that an earlier try of this call started.
 
@@ -77,40 +68,40 @@ def start(
         CancelledRun: the flow run was cancelled meanwhile; nothing was submitted.
         KnitError: an earlier application does not end, or how it ended is unknown.
     """
-    if not caller.place:
+    if not caller.call:
         app_id = knit.submit(spec, bound=False)
         return Started(app_id, application_url(knit, app_id))
     job = job_tag(spec)
     spec = replace(spec, tags=(*spec.tags, *caller.tags, job))
-    earlier = [ApplicationReport.from_rm(app) for app in knit.yarn_api.find(tags=[caller.place_tag])]
-    kept = page.kept_id()
-    if kept is not None and kept not in {report.id for report in earlier}:
-        report = report_or_none(knit, kept)
-        if report is not None:
-            earlier.append(report)
-    action, chosen = decide(earlier, job, kept, reattach=reattach)
+    kept = page.kept()
+    earlier = _earlier(knit, caller, kept)
+    while True:
+        with _claims.lock:
+            action, chosen = decide(caller, candidates(caller, earlier, kept, _claims), job, reattach=reattach)
+            if chosen is not None:
+                _claims.take(caller, chosen.kept.app_id)
+        if chosen is not None:
+            logger.info("%s is of an earlier try; %s", chosen.kept.app_id, action.value)
+        if action is not Action.REPLACE or chosen is None:
+            break
+        _end(knit, chosen.kept.app_id)
+        earlier = [_with_report(knit, e) if e is chosen else e for e in earlier]
     if action is Action.UNKNOWN and chosen is not None:
         raise KnitError(
-            f"{chosen.id} was started by an earlier try; the ResourceManager has forgotten it and the ledger holds no "
-            "outcome, so whether it succeeded is unknown. reattach=False starts the job anew"
+            f"{chosen.kept.app_id} was started by an earlier try; the ResourceManager has forgotten it and the ledger "
+            "holds no outcome, so whether it succeeded is unknown. reattach=False starts the job anew"
         )
-    for report in earlier:
-        if not report.terminal and report.state != UNKNOWN and (action is not Action.ATTACH or report is not chosen):
-            logger.info("%s is of an earlier try; %s", report.id, Action.REPLACE.value)
-            _replace(knit, report.id)
-    if action in (Action.ATTACH, Action.FINISH) and chosen is not None:
-        url = application_url(knit, chosen.id)
-        logger.info("%s is of an earlier try; %s: %s", chosen.id, action.value, url)
-        return Started(chosen.id, url, attached=True)
+    app_id = chosen.kept.app_id if chosen is not None else None
+    if app_id is not None and action in (Action.ATTACH, Action.FINISH):
+        url = application_url(knit, app_id)
+        logger.info("%s: %s", app_id, url)
+        page.keep(_kept(caller, app_id, job), url)
+        return Started(app_id, url, attached=True)
     if page.cancelled(now=True):
         raise CancelledRun("the flow run was cancelled, so no application is started")
-    if action is Action.SUBMIT_KEPT and kept is not None:
-        logger.info("%s is of an earlier try; %s", kept, action.value)
-        app_id = kept
-    else:
-        app_id = knit.new_application()
+    app_id = app_id or knit.new_application()
     url = application_url(knit, app_id)
-    page.keep_id(app_id, url)
+    page.keep(_kept(caller, app_id, job), url)
     logger.info("Submitting %s (%s) to queue %s: %s", app_id, spec.name, spec.queue, url)
     try:
         knit.submit(spec, app_id=app_id, bound=False)
@@ -121,47 +112,6 @@ def start(
         _end_quietly(knit, app_id, logger)
         raise
     return Started(app_id, url)
-
-
-def decide(
-    earlier: Sequence[ApplicationReport], job: str, kept: str | None, *, reattach: bool
-) -> tuple[Action, ApplicationReport | None]:
-    """Choose what a try does.
-
-    Args:
-        earlier: every application that an earlier try of this call started.
-        job: the tag of the job that is wanted now.
-        kept: the id that the last try kept, whether it was submitted or not.
-        reattach: whether an earlier application may serve.
-
-    Returns:
-        What to do, and the application that it is about.
-    """
-    alive = [r for r in earlier if not r.terminal and r.state != UNKNOWN]
-    if alive:
-        newest = max(alive, key=lambda r: r.started_ms)
-        return (Action.ATTACH if reattach and job in newest.tags else Action.REPLACE), newest
-    if earlier and reattach:
-        newest = max(earlier, key=lambda r: (r.id == kept, r.started_ms))
-        # The ledger keeps no tags; what it knows was found by its id, which this call kept.
-        same = job in newest.tags or not newest.tags
-        if newest.state == UNKNOWN:
-            return Action.UNKNOWN, newest
-        if newest.succeeded and same:
-            return Action.FINISH, newest
-    if kept is not None and kept not in {r.id for r in earlier}:
-        return Action.SUBMIT_KEPT, None
-    return Action.SUBMIT, None
-
-
-def job_tag(spec: ApplicationSpec) -> str:
-    """A tag of what runs, so that a call that now wants something else is not given the old job."""
-    described = spec.to_dict()
-    # The lifetime is what is left of a timeout, so it differs from one try to the next.
-    for name in ("lifetime", "tags"):
-        described.pop(name, None)
-    text = json.dumps(described, sort_keys=True, default=str)
-    return _JOB + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def application_url(knit: Knit, app_id: str) -> str:
@@ -179,16 +129,38 @@ def report_or_none(knit: Knit, app_id: str) -> ApplicationReport | None:
         return None
 
 
-def _replace(knit: Knit, app_id: str) -> None:
-    app = knit.application(app_id)
-    if app.kill("another try of its call has begun", timeout=REPLACE_SECONDS):
+def _kept(caller: Caller, app_id: str, job: str) -> Kept:
+    return Kept(app_id, job, caller.task_run_id, caller.attempt, caller.position)
+
+
+def _earlier(knit: Knit, caller: Caller, kept: list[Kept]) -> list[Earlier]:
+    """Every application of the call: those that the ResourceManager finds, and those that were kept."""
+    found: dict[str, Earlier] = {}
+    for app in knit.yarn_api.find(tags=[caller.call_tag]):
+        report = ApplicationReport.from_rm(app)
+        found[report.id] = Earlier(kept_in_tags(report), report)
+    for k in kept:
+        if k.app_id not in found:
+            found[k.app_id] = Earlier(k, report_or_none(knit, k.app_id))
+        elif k.task_run_id == caller.task_run_id:
+            # One that this very run took over from an earlier attempt is its own.
+            found[k.app_id] = replace(found[k.app_id], kept=k)
+    return list(found.values())
+
+
+def _with_report(knit: Knit, earlier: Earlier) -> Earlier:
+    return replace(earlier, report=report_or_none(knit, earlier.kept.app_id))
+
+
+def _end(knit: Knit, app_id: str) -> None:
+    if knit.application(app_id).kill("another try of its call has begun", timeout=REPLACE_SECONDS):
         return
     report = report_or_none(knit, app_id)
     if report is not None and not report.terminal:
         raise KnitError(f"{app_id} does not end, so no second one is started; it is {report.state}")
 
 
-def _end_quietly(knit: Knit, app_id: str, logger: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> None:
+def _end_quietly(knit: Knit, app_id: str, logger: Logger) -> None:
     try:
         if report_or_none(knit, app_id) is not None:
             knit.application(app_id).kill("its run was ended while it was submitted")

@@ -106,7 +106,8 @@ def test_a_retried_flow_is_given_each_call_s_own_application(
     flow_run_id = retried()
     first, second = seen
     assert len(set(first)) == 4
-    assert second[:3] == first[:3]
+    assert second[0] == first[0]
+    assert sorted(second[1:3]) == sorted(first[1:3])
     # Another job at the same place replaces the one that runs there.
     assert second[3] != first[3]
     assert sorted(a["id"] for a in applications(flow_run_id, "ACCEPTED", "RUNNING")) == sorted(second)
@@ -132,8 +133,6 @@ def test_reattach_false_ends_what_is_left_first(credentials: YarnCredentials, ap
 
 def test_a_timeout_kills(credentials: YarnCredentials, knit: Knit) -> None:
     run = YarnJob(credentials=credentials, command="sleep 600", timeout_seconds=1.5).trigger()
-    lifetime = eventually(lambda: knit.yarn_api.app_timeouts(run.app_id).get("LIFETIME", {}).get("expiryTime"))
-    assert lifetime != "UNLIMITED"
     with pytest.raises(WaitTimeout, match=run.app_id):
         run.wait_for_completion()
     assert knit.runtime_status(run.app_id) == "KILLED"
@@ -186,7 +185,7 @@ def test_a_failure_tells_container_code_and_last_words(credentials: YarnCredenti
 
 def test_bad_input_is_named_and_starts_nothing(credentials: YarnCredentials, knit: Knit, cluster: Any) -> None:
     before = set(knit.yarn_api.apps)
-    with pytest.raises(CheckFailed, match="memory"):
+    with pytest.raises(CheckFailed, match="1048576 MiB"):
         YarnJob(credentials=credentials, command="date", memory="1 TiB").trigger()
     with pytest.raises(CheckFailed, match="no-such-queue"):
         YarnJob(credentials=credentials, command="date", yarn_queue="no-such-queue").trigger()

@@ -87,7 +87,7 @@ def test_a_keytab_s_content_is_a_private_file_for_as_long_as_the_client() -> Non
         ({"command": "date", "env": {"A": "1"}}, "envvars"),
         ({"command": "date", "on_kill_action": "maybe"}, "on_kill_action"),
         ({"command": "date", "num_containers": -1}, "num_containers"),
-        ({"command": "date", "tags": ["a"] * 5}, "tags"),
+        ({"command": "date", "tags": ["a"] * 4}, "tags"),
     ],
 )
 def test_a_job_names_what_it_cannot_use(fields: dict[str, Any], said: str) -> None:
