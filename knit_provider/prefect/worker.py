@@ -124,6 +124,15 @@ class YarnVariables(BaseVariables):
         description="How long a cancelled flow run may take to end itself before its application is killed.",
     )
 
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The variables' schema, by which the server checks what a pool, a deployment and a run set."""
+        schema: dict[str, Any] = super().model_json_schema(*args, **kwargs)
+        # The server takes a block or a reference to one, but not what can be both. No field of ours is required, so a
+        # reference would pass as a block, too.
+        schema["definitions"]["YarnCredentials"]["not"] = {"required": ["$ref"]}
+        return schema
+
 
 class YarnWorkerResult(BaseWorkerResult):
     """How the container of a flow run ended; the identifier is the YARN application id."""

@@ -17,7 +17,7 @@ from prefect.states import Cancelling, Scheduled
 from devtools.prefect_server import PrefectServer
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
-from knit_provider.prefect import YarnCredentials
+from knit_provider.prefect import YarnCredentials, run_yarn_app
 from tests.hadoop.eventually import eventually
 
 Applications = Callable[..., list[dict[str, Any]]]
@@ -122,7 +122,12 @@ def test_a_wait_outlives_a_restart_of_the_server(
     gate: Path,
 ) -> None:
     flow_run, app_id = begin("in-the-main-thread")
+    before = set(knit.yarn_api.apps)
     server.stop()
+    # A run that begins now is told, and starts nothing.
+    with pytest.raises(Exception, match=r"(?i)connect|reach"):
+        run_yarn_app("yarn", "date", app_name="nobody-knows")
+    assert set(knit.yarn_api.apps) == before
     server.start()
     gate.touch()
     _ended(client, flow_run, "Completed")

@@ -198,16 +198,3 @@ def test_bad_input_is_named_and_starts_nothing(credentials: YarnCredentials, kni
     with pytest.raises(ClusterUnavailable, match=r"127\.0\.0\.1:1"):
         YarnJob(credentials=YarnCredentials(host="127.0.0.1", port=1, login="alice"), command="date").trigger()
     assert set(knit.yarn_api.apps) == before
-
-
-def test_a_server_that_is_away_is_told_and_starts_nothing(
-    credentials: YarnCredentials, knit: Knit, server: Any
-) -> None:
-    before = set(knit.yarn_api.apps)
-    server.stop()
-    try:
-        with pytest.raises(Exception, match=r"(?i)connect|reach"):
-            run_yarn_app(credentials, "date", app_name="nobody-knows")
-    finally:
-        server.start()
-    assert set(knit.yarn_api.apps) == before
