@@ -37,10 +37,10 @@ $(READY): pyproject.toml hatch_build.py
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow,kerberos,prefect]' --group dev
 	@touch $@
 
-$(PREFECT_READY): pyproject.toml hatch_build.py $(READY)
+$(PREFECT_READY): pyproject.toml hatch_build.py devtools/prefect_overrides.txt $(READY)
 	@echo "Setting up $(PREFECT_VENV) ..."
 	@test -x $(PREFECT_VENV)/bin/python || $(BIN)/python -m venv --without-pip $(PREFECT_VENV)
-	@$(BIN)/uv pip install --quiet --upgrade --python $(PREFECT_VENV)/bin/python --editable '.[prefect]' --group test
+	@$(BIN)/uv pip install --quiet --upgrade --python $(PREFECT_VENV)/bin/python --override devtools/prefect_overrides.txt --editable '.[prefect]' --group test
 	@touch $@
 
 packages: ## The system's packages for Kerberos: install what is missing, or say it

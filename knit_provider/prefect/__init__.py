@@ -9,6 +9,7 @@ from knit_provider.prefect.flows import run_yarn_app
 from knit_provider.prefect.hooks import kill_yarn_apps_on_cancellation
 from knit_provider.prefect.jobs import YarnJob, YarnJobRun
 from knit_provider.prefect.tasks import (
+    build_yarn_env,
     fetch_yarn_logs,
     kill_yarn_app,
     start_yarn_app,
@@ -21,6 +22,7 @@ __all__ = [
     "YarnJob",
     "YarnJobRun",
     "YarnWorker",
+    "build_yarn_env",
     "fetch_yarn_logs",
     "kill_yarn_app",
     "kill_yarn_apps_on_cancellation",

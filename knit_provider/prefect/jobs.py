@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 from prefect.blocks.abstract import JobBlock, JobRun
 from pydantic import Field, field_validator
 

@@ -91,15 +91,15 @@ def start(
             f"{chosen.kept.app_id} was started by an earlier try; the ResourceManager has forgotten it and the ledger "
             "holds no outcome, so whether it succeeded is unknown. reattach=False starts the job anew"
         )
-    app_id = chosen.kept.app_id if chosen is not None else None
-    if app_id is not None and action in (Action.ATTACH, Action.FINISH):
+    if chosen is not None and action in (Action.ATTACH, Action.FINISH):
+        app_id = chosen.kept.app_id
         url = application_url(knit, app_id)
         logger.info("%s: %s", app_id, url)
         page.keep(_kept(caller, app_id, job), url)
         return Started(app_id, url, attached=True)
     if page.cancelled(now=True):
         raise CancelledRun("the flow run was cancelled, so no application is started")
-    app_id = app_id or knit.new_application()
+    app_id = chosen.kept.app_id if chosen is not None else knit.new_application()
     url = application_url(knit, app_id)
     page.keep(_kept(caller, app_id, job), url)
     logger.info("Submitting %s (%s) to queue %s: %s", app_id, spec.name, spec.queue, url)

@@ -1,14 +1,15 @@
-"""Tasks that start, wait for, read the logs of and kill applications on YARN."""
+"""Tasks that start, wait for, read the logs of and kill applications on YARN, and that build environments for them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
-from prefect import runtime, task
+from prefect import get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 
-from knit_provider.prefect.credentials import YarnCredentials, block_of
+from knit_provider.prefect.credentials import YarnCredentials, block_of, client_of
 from knit_provider.prefect.jobs import YarnJob, YarnJobRun
 
 LOG_BYTES = 10 * 1024 * 1024
@@ -160,6 +161,65 @@ def kill_yarn_app(
         True only if it ended in state KILLED; False if it had ended otherwise.
     """
     return YarnJobRun(credentials, app_id).kill(diagnostics)
+
+
+@task(name="build-yarn-env", cache_policy=NO_CACHE)
+def build_yarn_env(
+    credentials: YarnCredentials | str | None,
+    source: str | None = None,
+    packages: Sequence[str] | None = None,
+    channels: Sequence[str] | None = None,
+    env_name: str | None = None,
+    format: str = "tar.gz",  # noqa: A002 - as everywhere
+    ignore_editable: bool = False,
+    ignore_missing: bool = False,
+    public: bool = False,
+    allow_secrets: Sequence[str] | None = None,
+    upload_always: bool = False,
+) -> str:
+    """Build a Python environment, put it into HDFS and return its URI, for the ``env`` of jobs.
+
+    What is built, or in HDFS, already is neither built nor uploaded again: then the task takes a moment.
+
+    Args:
+        credentials: the cluster: a block, the name of a saved one, or None for the process's own configuration.
+        source: ``conda://PREFIX_OR_NAME``, ``venv://PREFIX``, the path of an ``environment.yml``, ``requirements.txt``,
+            ``pyproject.toml``, ``uv.lock`` or explicit lock file where the flow runs, or a ready archive there.
+        packages: conda packages to build it of, in place of a source.
+        channels: where the packages come from.
+        env_name: what it is called; default after the source.
+        format: of the archive: ``tar.gz`` (default), ``tar`` or ``zip``.
+        ignore_editable: leave editable installs out in place of refusing them (default False).
+        ignore_missing: pack also where a package manager overwrote files (default False).
+        public: let everybody read it, unless it holds what looks like a secret (default False).
+        allow_secrets: with ``public``, patterns of paths in it that are no secrets.
+        upload_always: upload also what is there (default False).
+
+    Returns:
+        The ``hdfs://`` URI.
+
+    Raises:
+        ConfigurationError: neither or both of source and packages, or one that cannot be used.
+        EnvironmentBuildError: it cannot be built.
+    """
+    # Found when it is called: packing and solving bring heavy libraries with them.
+    provide = import_module("knit_provider.environments.provide").provide
+    with client_of(credentials) as knit:
+        made = provide(
+            knit.connection,
+            source,
+            packages=tuple(packages or ()),
+            channels=tuple(channels or ()),
+            name=env_name,
+            format=format,
+            ignore_editable=ignore_editable,
+            ignore_missing=ignore_missing,
+            public=public,
+            allow_secrets=tuple(allow_secrets or ()),
+            upload_always=upload_always,
+        )
+    get_run_logger().info("%s (%.1f MB): %s", made.name, made.size / 1e6, made.uri)
+    return str(made.uri)
 
 
 def _job(credentials: YarnCredentials | str | None, **fields: Any) -> YarnJob:

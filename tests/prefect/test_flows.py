@@ -86,3 +86,11 @@ def test_two_jobs_of_a_block_side_by_side(
     assert out.count("hello from application_") == 2
     ids = {word.strip("',]") for word in out.split() if word.startswith("application_")}
     assert len(ids) == 2
+
+
+def test_an_environment_of_the_flow_s_own(credentials: YarnCredentials, tmp_path: Path) -> None:
+    pytest.importorskip("knit_provider.environments.provide")
+    from tests.hadoop.packed import pack
+
+    prefix = example("with_an_environment").with_an_environment(str(pack(tmp_path, "small")))
+    assert prefix.endswith("/knit-env")

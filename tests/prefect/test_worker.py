@@ -92,7 +92,7 @@ def test_a_template_beyond_the_queue_s_maximum_crashes_and_says_why(
     ended = _ended(client, begin(memory="1 TiB"))
     assert ended.state_name == "Crashed"
     assert ended.state is not None
-    assert "memory" in str(ended.state.message)
+    assert "1048576 MiB" in str(ended.state.message)
     assert knit.yarn_api.find(tags=[worker_tag(ended.id)]) == []
 
 
