@@ -7,7 +7,8 @@ and in its server; so nothing here imports more of knit-provider than names befo
 from knit_provider.prefect.credentials import YarnCredentials
 from knit_provider.prefect.flows import run_yarn_app
 from knit_provider.prefect.hooks import kill_yarn_apps_on_cancellation
-from knit_provider.prefect.jobs import YarnJob, YarnJobRun
+from knit_provider.prefect.job_run import YarnJobRun
+from knit_provider.prefect.jobs import YarnJob
 from knit_provider.prefect.tasks import (
     build_yarn_env,
     fetch_yarn_logs,

@@ -53,7 +53,7 @@ def run_yarn_app(
 
     Raises:
         ApplicationFailed, ApplicationKilled, WaitTimeout, ApplicationNotFound: as
-            :meth:`YarnJobRun.wait_for_completion <knit_provider.prefect.jobs.YarnJobRun.wait_for_completion>`.
+            :meth:`YarnJobRun.wait_for_completion <knit_provider.prefect.job_run.YarnJobRun.wait_for_completion>`.
     """
     job = _job(
         credentials,

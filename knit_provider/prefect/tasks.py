@@ -10,7 +10,8 @@ from prefect import get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 
 from knit_provider.prefect.credentials import YarnCredentials, block_of, client_of
-from knit_provider.prefect.jobs import YarnJob, YarnJobRun
+from knit_provider.prefect.job_run import YarnJobRun
+from knit_provider.prefect.jobs import YarnJob
 
 LOG_BYTES = 10 * 1024 * 1024
 
@@ -102,7 +103,7 @@ def wait_for_yarn_app(
 
     Raises:
         ApplicationFailed, ApplicationKilled, WaitTimeout, ApplicationNotFound: as
-            :meth:`YarnJobRun.wait_for_completion <knit_provider.prefect.jobs.YarnJobRun.wait_for_completion>`.
+            :meth:`YarnJobRun.wait_for_completion <knit_provider.prefect.job_run.YarnJobRun.wait_for_completion>`.
     """
     run = YarnJobRun(
         credentials,
