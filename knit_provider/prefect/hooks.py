@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from prefect.logging.loggers import flow_run_logger
 
@@ -19,6 +21,8 @@ ALIVE = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 # A submission that was under way when its process ended may arrive after the first look.
 LOOK_AGAIN_SECONDS = 1.0
 MOST_LOOKS = 10
+# What pydantic shows of a secret.
+MASK = "**********"
 
 
 def kill_yarn_apps_on_cancellation(
@@ -47,10 +51,7 @@ def kill_yarn_apps_on_cancellation(
 
 def kill_apps_of(flow: Any, flow_run: Any, state: Any) -> None:
     """The hook of flows that take their credentials as a parameter of that name."""
-    given = (flow_run.parameters or {}).get("credentials")
-    if isinstance(given, dict):
-        given = _referenced(given)
-    _kill(given, flow, flow_run, state)
+    _kill(credentials_in(flow_run.parameters or {}), flow, flow_run, state)
 
 
 def _kill(credentials: YarnCredentials | str | None, flow: Any, flow_run: Any, state: Any) -> None:
@@ -88,22 +89,35 @@ def kill_tagged(
     return list(dict.fromkeys(killed))
 
 
-def _referenced(parameter: dict[str, Any]) -> YarnCredentials | None:
-    """The block that a flow run's stored parameter refers to; the server keeps a reference or what a block shows."""
-    from uuid import UUID
+def credentials_in(parameters: Mapping[str, Any]) -> YarnCredentials | str | None:
+    """The credentials that a flow run was given, out of what the server keeps of its parameters.
 
-    from prefect.client.orchestration import get_client
+    That is a block's name, a reference to a saved block, or a block's fields with its secrets masked.
 
+    Raises:
+        ConfigurationError: they were a block with secrets that was not saved.
+    """
     from knit_provider.yarn.errors import ConfigurationError
 
-    reference = parameter.get("$ref")
+    given = parameters.get("credentials")
+    if not isinstance(given, dict):
+        return given
+    reference = given.get("$ref", given.get("_block_document_id"))
     if isinstance(reference, dict):
         reference = reference.get("block_document_id")
-    if not reference:
+    if reference:
+        return _saved(str(reference))
+    if MASK in json.dumps(given):
         raise ConfigurationError(
-            "the flow run's parameters hold no saved YarnCredentials, so its applications cannot be looked for; pass "
-            "the name of a saved block as credentials"
+            "the credentials were a block that is not saved, and the server keeps no secrets, so the flow run's "
+            "applications cannot be looked for; save the block, or pass its name"
         )
+    return YarnCredentials(**{name: value for name, value in given.items() if not name.startswith("_")})
+
+
+def _saved(document_id: str) -> YarnCredentials:
+    from prefect.client.orchestration import get_client
+
     with get_client(sync_client=True) as client:
-        document = client.read_block_document(UUID(str(reference)), include_secrets=True)
+        document = client.read_block_document(UUID(document_id), include_secrets=True)
     return YarnCredentials(**document.data)
