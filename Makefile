@@ -99,9 +99,10 @@ test-airflow: $(READY) $(JAR) ## pytest with a real Airflow on the embedded Hado
 test-prefect: $(READY) $(JAR) ## pytest with a real Prefect server on the embedded Hadoop
 	@$(BIN)/pytest tests/unit/prefect tests/prefect $(ARGS)
 
-test-prefect-newest: $(PREFECT_READY) $(JAR) ## A part of them with the newest Prefect, in .venv-prefect
+test-prefect-newest: $(PREFECT_READY) $(JAR) ## The main ones with the newest Prefect, in .venv-prefect
 	@echo "test-prefect-newest: Prefect $$($(PREFECT_VENV)/bin/python -c 'import prefect; print(prefect.__version__)')"
-	@$(PREFECT_VENV)/bin/pytest tests/unit/prefect tests/prefect/test_flows.py tests/prefect/test_worker.py $(ARGS)
+	@$(PREFECT_VENV)/bin/pytest tests/unit/prefect tests/prefect/test_flows.py \
+		tests/prefect/test_worker.py::test_a_flow_runs_in_a_container $(ARGS)
 
 demo: ## A real Hadoop, a real Airflow and the word count DAG, from nothing
 	@$(PYTHON) demo

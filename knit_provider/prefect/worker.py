@@ -200,15 +200,13 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
 
         spec = job.spec()
         # Left by an earlier scheduling of the same flow run, which this one replaces.
-        left = await anyio.to_thread.run_sync(
-            partial(_alive_with, knit, worker_tag(flow_run.id)),
-        )
+        left = await anyio.to_thread.run_sync(partial(_alive_with, knit, worker_tag(flow_run.id)))
+        app_id = await anyio.to_thread.run_sync(knit.new_application)
+        await self.client.update_flow_run(flow_run.id, infrastructure_pid=app_id)
         if left:
             await anyio.to_thread.run_sync(
                 partial(kill_tagged, knit, worker_tag(flow_run.id), "its flow run was scheduled anew", logger)
             )
-        app_id = await anyio.to_thread.run_sync(knit.new_application)
-        await self.client.update_flow_run(flow_run.id, infrastructure_pid=app_id)
         logger.info("Submitting %s (%s) to queue %s: %s", app_id, spec.name, spec.queue, application_url(knit, app_id))
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(partial(knit.submit, spec, app_id=app_id, bound=False))
@@ -305,6 +303,9 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
             return 0
         try:
             now = await self.client.read_flow_run(flow_run.id)
+            if now.infrastructure_pid not in (None, report.id):
+                # Scheduled anew meanwhile, and running elsewhere.
+                return 0
             if now.state is not None and now.state.is_cancelling():
                 await self.client.set_flow_run_state(
                     flow_run.id, Cancelled(message=f"{report.id} was ended with it"), force=True

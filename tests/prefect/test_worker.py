@@ -11,7 +11,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound
-from prefect.states import Cancelling
+from prefect.states import Cancelling, Scheduled
 
 from devtools.prefect_server import PrefectServer
 from knit_provider import Knit
@@ -96,13 +96,22 @@ def test_a_template_beyond_the_queue_s_maximum_crashes_and_says_why(
     assert knit.yarn_api.find(tags=[worker_tag(ended.id)]) == []
 
 
-def test_an_application_that_is_killed_from_outside_crashes_its_flow_run(
+def test_a_flow_run_that_is_scheduled_anew_has_one_application_and_crashes_with_it(
     begin: Any, client: SyncPrefectClient, knit: Knit
 ) -> None:
     flow_run = begin(command="exec sleep 600")
-    (app,) = eventually(lambda: knit.yarn_api.find(tags=[worker_tag(flow_run.id)], states=["RUNNING"]))
-    knit.kill(app["id"])
+
+    def running() -> list[str]:
+        return [app["id"] for app in knit.yarn_api.find(tags=[worker_tag(flow_run.id)], states=["RUNNING"])]
+
+    (first,) = eventually(running)
+    client.set_flow_run_state(flow_run.id, Scheduled(), force=True)
+    eventually(lambda: knit.runtime_status(first) == "KILLED")
+    (second,) = eventually(running)
+    assert client.read_flow_run(flow_run.id).infrastructure_pid == second
+    knit.kill(second)
     assert _ended(client, flow_run).state_name == "Crashed"
+    assert len(knit.yarn_api.find(tags=[worker_tag(flow_run.id)])) == 2
 
 
 def test_infrastructure_that_is_gone_is_reported_so(credentials: YarnCredentials, knit: Knit) -> None:
