@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ import pytest
 from devtools.prefect_server import PrefectServer
 
 _HOME = Path(tempfile.mkdtemp(prefix="knit-test-prefect-"))
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 _SERVER = PrefectServer(_HOME)
 # A fixture would come too late.
 os.environ.update({name: value for name, value in _SERVER.env.items() if name.startswith("PREFECT_")})
@@ -46,13 +48,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="package", autouse=True)
 def server() -> Iterator[PrefectServer]:
     """The running server; this process and all that it spawns talk to it."""
-    try:
-        with _SERVER:
-            yield _SERVER
-            # What this process has to say is said while there is somebody to hear it: later it would try for long.
-            APILogHandler().flush()
-    finally:
-        shutil.rmtree(_HOME, ignore_errors=True)
+    with _SERVER:
+        yield _SERVER
+        # What this process has to say is said while there is somebody to hear it: later it would try for long.
+        APILogHandler().flush()
 
 
 @pytest.fixture(scope="package")
