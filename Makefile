@@ -14,17 +14,20 @@ READY := $(VENV)/.ready
 # The oldest Airflow that the provider works with.
 OLDEST_AIRFLOW := 3.1
 OLDEST := .venv-airflow-$(OLDEST_AIRFLOW)
+# Prefect's newest release wants other versions than Airflow's does, so it has an environment of its own.
+PREFECT_VENV := .venv-prefect
+PREFECT_READY := $(PREFECT_VENV)/.ready
 JAR := knit_provider/jars/knit.jar
 JVM_SOURCES := pom.xml $(shell find jvm -type f -not -path '*/test/*' 2>/dev/null)
 # Further arguments for pytest, as in: make test-hadoop ARGS="-k kill -x"
 ARGS ?=
 
-.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-kerberos test-airflow test-airflow-oldest packages demo soak bench ui docs clean
+.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-kerberos test-airflow test-airflow-oldest test-prefect test-prefect-newest packages demo soak bench ui docs clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(READY) ## Create .venv with the package (editable), Airflow and the test tools
+setup: $(READY) ## Create .venv with the package (editable), Airflow, Prefect and the test tools
 	@echo "setup: $(VENV) is ready ($$($(BIN)/python --version), Airflow $$($(BIN)/python -c 'from importlib.metadata import version; print(version("apache-airflow"))'))"
 
 # The stamp is written last: a set-up that was interrupted starts anew.
@@ -34,7 +37,13 @@ $(READY): pyproject.toml hatch_build.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@bash devtools/system_packages.sh $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow,kerberos,environments]' --group dev
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow,kerberos,environments,prefect]' --group dev
+	@touch $@
+
+$(PREFECT_READY): pyproject.toml hatch_build.py devtools/prefect_overrides.txt $(READY)
+	@echo "Setting up $(PREFECT_VENV) ..."
+	@test -x $(PREFECT_VENV)/bin/python || $(BIN)/python -m venv --without-pip $(PREFECT_VENV)
+	@$(BIN)/uv pip install --quiet --upgrade --python $(PREFECT_VENV)/bin/python --override devtools/prefect_overrides.txt --editable '.[prefect]' --group test
 	@touch $@
 
 packages: ## The system's packages for Kerberos: install what is missing, or say it
@@ -72,9 +81,11 @@ test-java: ## JUnit
 	@mvn -B -q test
 	@echo "test-java: $$(cat target/surefire-reports/TEST-*.xml | grep -o '<testcase ' | wc -l) JUnit tests passed"
 
-# In this order, and in one run: the quick ones fail first, and all share one cluster.
+# In this order, and in one run: the quick ones fail first, and all share one cluster. Prefect's server has ended when
+# Airflow's tests begin.
 test-python: packages $(READY) $(JAR) ## All of pytest
-	@$(BIN)/pytest tests/unit tests/hadoop tests/airflow tests/kerberos $(ARGS)
+	@$(MAKE) --no-print-directory test-prefect-newest
+	@$(BIN)/pytest tests/unit tests/hadoop tests/prefect tests/airflow tests/kerberos $(ARGS)
 
 test-unit: $(READY) ## pytest without any daemon
 	@$(BIN)/pytest tests/unit $(ARGS)
@@ -97,6 +108,14 @@ $(OLDEST)/.ready: pyproject.toml | $(READY)
 	@$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python --editable '.[airflow]' 'apache-airflow==$(OLDEST_AIRFLOW).*' --group test
 	@touch $@
 
+test-prefect: $(READY) $(JAR) ## pytest with a real Prefect server on the embedded Hadoop
+	@$(BIN)/pytest tests/unit/prefect tests/prefect $(ARGS)
+
+test-prefect-newest: $(PREFECT_READY) $(JAR) ## The main ones with the newest Prefect, in .venv-prefect
+	@echo "test-prefect-newest: Prefect $$($(PREFECT_VENV)/bin/python -c 'import prefect; print(prefect.__version__)')"
+	@$(PREFECT_VENV)/bin/pytest tests/unit/prefect tests/prefect/test_flows.py \
+		tests/prefect/test_worker.py::test_a_flow_runs_in_a_container $(ARGS)
+
 demo: ## A real Hadoop, a real Airflow and the word count DAG, from nothing
 	@$(PYTHON) demo
 
@@ -114,7 +133,7 @@ docs: $(READY) ## Build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "docs: site/index.html"
 
-clean: ## Remove what was built; .venv and Maven's repository stay
+clean: ## Remove what was built; the .venv folders and Maven's repository stay
 	@rm -rf target build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo knit_provider/jars/knit.jar knit_provider/jars/knit-am.sh
-	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	@find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
 	@echo "clean: built files are gone; $(VENV) stays (rm -rf $(VENV) removes it)"

@@ -1,0 +1,53 @@
+"""``YarnCredentials`` on a cluster with Kerberos: a keytab that travels in the block, and a wrong one."""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Read when Prefect is first imported, so a fixture would come too late.
+if "PREFECT_HOME" not in os.environ:
+    os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="knit-test-prefect-")
+    atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
+
+pytest.importorskip("prefect")
+
+from knit_provider import Knit
+from knit_provider.localcluster import LocalCluster
+from knit_provider.prefect import YarnCredentials, YarnJob
+from knit_provider.yarn.errors import AuthenticationFailed
+from tests.kerberos.conftest import USER
+from tests.kerberos.test_trouble import keytab_with
+
+
+def block(cluster: LocalCluster, keytab: Path) -> YarnCredentials:
+    """The cluster as a block that carries a keytab."""
+    return YarnCredentials(
+        hadoop_conf_dir=str(cluster.conf_dir),
+        principal=cluster.realm.principal(USER),
+        keytab_base64=base64.b64encode(keytab.read_bytes()).decode(),
+    )
+
+
+def test_a_keytab_in_the_block_logs_in(kerberos_cluster: LocalCluster) -> None:
+    credentials = block(kerberos_cluster, kerberos_cluster.realm.keytab(USER))
+    run = YarnJob(credentials=credentials, command='echo "\\"$USER\\"" > "$KNIT_RESULT"').trigger()
+    assert run.wait_for_completion() == "SUCCEEDED"
+    assert run.fetch_result() is not None
+
+
+def test_wrong_credentials_are_told_and_start_nothing(
+    kerberos_cluster: LocalCluster, make_knit: Callable[..., Knit], tmp_path: Path
+) -> None:
+    before = set(make_knit().yarn_api.apps)
+    wrong = block(kerberos_cluster, keytab_with(kerberos_cluster.realm.principal(USER), tmp_path / "keytab"))
+    with pytest.raises(AuthenticationFailed):
+        YarnJob(credentials=wrong, command="date").trigger()
+    assert set(make_knit().yarn_api.apps) == before

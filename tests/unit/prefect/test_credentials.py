@@ -1,0 +1,95 @@
+"""``YarnCredentials``: which fields make which arguments of ``Knit``, and what is refused."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("prefect")
+
+from pydantic import ValidationError
+
+from knit_provider.prefect import YarnCredentials, YarnJob
+
+KEYTAB = base64.b64encode(b"\x05\x02 a keytab").decode()
+
+
+def test_fields_become_arguments() -> None:
+    block = YarnCredentials(
+        host="rm1,rm2:8090",
+        port=8088,
+        user="alice",
+        password="secret",
+        scheme="https",
+        gateway_path="/gateway/default/resourcemanager",
+        namenode="nn:8020",
+        hadoop_conf={"dfs.replication": "2"},
+        bridge="rest",
+        principal="alice@REALM",
+    )
+    assert block._arguments() == {
+        "rm_addresses": ["rm1:8088", "rm2:8090"],
+        "scheme": "https",
+        "user": "alice",
+        "password": "secret",
+        "nn": "nn:8020",
+        "pars": {"dfs.replication": "2"},
+        "gateway_path": "/gateway/default/resourcemanager",
+        "bridge": "rest",
+        "principal": "alice@REALM",
+    }
+    assert YarnCredentials()._arguments() == {}
+    assert YarnCredentials(host="https://rm:8090/")._arguments() == {"rm_addresses": ["rm:8090"], "scheme": "https"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"hosts": "rm"}, "did you mean host"),
+        ({"host": "rm/path"}, "rm/path"),
+        ({"host": "ftp://rm"}, "http or https"),
+        ({"port": 0}, "port"),
+        ({"scheme": "ftp"}, "scheme"),
+        ({"keytab": "/k"}, "principal"),
+        ({"keytab": "/k", "keytab_base64": KEYTAB, "principal": "a"}, "one of them"),
+        ({"keytab_base64": "%%%", "principal": "a"}, "base64"),
+        ({"keytab_base64": "YWJj", "principal": "a"}, "keytab"),
+    ],
+)
+def test_what_cannot_be_used_is_named(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        YarnCredentials(**fields)
+
+
+def test_a_keytab_s_content_is_a_private_file_for_as_long_as_the_client() -> None:
+    knit = YarnCredentials(
+        host="127.0.0.1:1", principal="alice@REALM", keytab_base64=KEYTAB, login="alice"
+    ).get_client()
+    path = Path(str(knit.connection.login.keytab))
+    assert path.read_bytes() == b"\x05\x02 a keytab"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    knit.close()
+    del knit
+    gc.collect()
+    assert not path.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "command"),
+        ({"command": " "}, "empty"),
+        ({"command": "date", "env": {"A": "1"}}, "envvars"),
+        ({"command": "date", "on_kill_action": "maybe"}, "on_kill_action"),
+        ({"command": "date", "num_containers": -1}, "num_containers"),
+        ({"command": "date", "tags": ["a"] * 4}, "tags"),
+    ],
+)
+def test_a_job_names_what_it_cannot_use(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        YarnJob(**fields)
