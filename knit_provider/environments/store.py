@@ -25,7 +25,7 @@ from knit_provider.environments.progress import Progress
 from knit_provider.environments.sidecar import SUFFIX, read_sidecar, write_sidecar
 from knit_provider.yarn.errors import EnvironmentBuildError
 from knit_provider.yarn.files.archives import free_bytes
-from knit_provider.yarn.gateway.archive import private_folder
+from knit_provider.yarn.user_cache import private_folder
 
 LOCK_TIMEOUT = 3600.0
 """Seconds to wait for another process that builds the same environment."""

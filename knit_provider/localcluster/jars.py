@@ -11,7 +11,8 @@ from pathlib import Path
 
 from knit_provider.localcluster.disk import disk_errors, require_space
 from knit_provider.yarn.errors import ConfigurationError
-from knit_provider.yarn.gateway.maven import cache_folder, cache_lock, fetch_with_dependencies, find_maven, hadoop
+from knit_provider.yarn.gateway.maven import cache_lock, fetch_with_dependencies, find_maven, hadoop
+from knit_provider.yarn.user_cache import cache_folder
 
 HADOOP_VERSIONS = ("3.5.0", "3.3.6")
 _MANIFEST = "manifest.json"

@@ -12,7 +12,8 @@ import pytest
 
 from knit_provider.localcluster import LocalCluster
 from knit_provider.yarn.gateway.client_jars import DEFAULT_VERSION
-from knit_provider.yarn.gateway.maven import cache_folder, cache_lock
+from knit_provider.yarn.gateway.maven import cache_lock
+from knit_provider.yarn.user_cache import cache_folder
 
 JOB = """
 import json, sys

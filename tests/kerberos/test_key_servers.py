@@ -17,10 +17,11 @@ from knit_provider.localcluster.ports import PortPool
 from knit_provider.localcluster.users import daemon_user
 from knit_provider.yarn.bridge.kms import KeyServers
 from knit_provider.yarn.errors import AuthenticationFailed, ClusterUnavailable, PermissionDenied
-from knit_provider.yarn.gateway.maven import Artifact, cache_folder, cache_lock, fetch_one, find_maven, hadoop
+from knit_provider.yarn.gateway.maven import Artifact, cache_lock, fetch_one, find_maven, hadoop
 from knit_provider.yarn.kerberos import KerberosLogin
 from knit_provider.yarn.rest.auth import KerberosAuth
 from knit_provider.yarn.tokens import KMS_KIND
+from knit_provider.yarn.user_cache import cache_folder
 from tests.hadoop.eventually import eventually
 
 SCRIPT = 'tr -c "[:alnum:]_-" "\\n" < "$HADOOP_TOKEN_FILE_LOCATION" | grep -xE "kms-dt|.*_TOKEN" | sort -u'

@@ -8,9 +8,10 @@ import logging
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from knit_provider.yarn.user_cache import cache_folder
 
 _log = logging.getLogger(__name__)
 
@@ -41,12 +42,6 @@ class Facts:
 
     digest: str
     as_tar: tuple[str, int] | None = None
-
-
-def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """The user's folder of things that can be made again: ``$XDG_CACHE_HOME/knit-provider``, or below ``~/.cache``."""
-    base = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME") or Path.home()) / ".cache")
-    return Path(base) / "knit-provider"
 
 
 class Memo:
@@ -96,7 +91,7 @@ class Memo:
             _log.debug("the digest of %s is not noted: %s", path, error)
 
     def _place(self, path: str) -> Path:
-        folder = self._folder or cache_folder() / "digests"
+        folder = self._folder or cache_folder(os.environ, "digests")
         return folder / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
 
     @staticmethod

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knit_provider.yarn.gateway.java import Java
+from knit_provider.yarn.user_cache import private_folder
 
 _KEPT = 4  # archives of about 40 MB each: a few versions side by side
 _ABANDONED = 3600.0  # seconds after which an unfinished file belongs to nobody
@@ -37,7 +38,7 @@ class ClassArchive:
     def of(cls, java: Java, jars: Iterable[Path], environ: Mapping[str, str]) -> ClassArchive | None:
         """The archive for this Java and class path; ``None`` where there is no safe place for one."""
         with contextlib.suppress(OSError):
-            folder = private_folder(environ)
+            folder = private_folder(environ, "gateway")
             if folder is None:
                 return None
             path = folder / f"{key_of(java, jars)}.jsa"
@@ -59,17 +60,6 @@ def forget(launch_flags: Iterable[str]) -> bool:
                 os.unlink(flag.partition("=")[2])
                 return True
     return False
-
-
-def private_folder(environ: Mapping[str, str], name: str = "gateway") -> Path | None:
-    """A folder in the user's cache that nobody else can write to; ``None`` where there is no such place."""
-    base = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME") or Path.home()) / ".cache")
-    folder = Path(base) / "knit-provider" / name
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = folder.stat()
-    # Who can write an archive decides what runs in the JVM.
-    safe = status.st_uid == os.geteuid() and not status.st_mode & 0o022 and os.access(folder, os.W_OK)
-    return folder if safe else None
 
 
 def key_of(java: Java, jars: Iterable[Path]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.gateway.client_jars import DEFAULT_VERSION, client_jars
 from knit_provider.yarn.gateway.java import packaged_java
-from knit_provider.yarn.gateway.maven import cache_folder
+from knit_provider.yarn.user_cache import cache_folder
 
 _CLASSPATH_TIMEOUT = 60.0  # seconds for ``hadoop classpath``, a shell script that may ask a JVM
 _LAYOUT = ("common", "common/lib", "client", "hdfs", "hdfs/lib", "yarn", "yarn/lib")

@@ -17,11 +17,11 @@ from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.gateway import repository
 from knit_provider.yarn.gateway.maven import (
     Artifact,
-    cache_folder,
     cache_lock,
     fetch_with_dependencies,
     hadoop,
 )
+from knit_provider.yarn.user_cache import cache_folder
 
 logger = logging.getLogger(__name__)
 

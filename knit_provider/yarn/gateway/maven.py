@@ -52,12 +52,6 @@ def hadoop(name: str, version: str) -> Artifact:
     return Artifact("org.apache.hadoop", name, version)
 
 
-def cache_folder(environ: Mapping[str, str], name: str) -> Path:
-    """A folder in the user's cache: below ``$XDG_CACHE_HOME/knit-provider``, by default ``~/.cache/knit-provider``."""
-    base = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME") or Path.home()) / ".cache")
-    return Path(base) / "knit-provider" / name
-
-
 def find_maven(environ: Mapping[str, str], what: str, folder: Path) -> str:
     """The ``mvn`` command.
 

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING
 
 from knit_provider.yarn.errors import ConfigurationError, KnitError
 from knit_provider.yarn.files.transfer import DIGESTS
-from knit_provider.yarn.gateway.archive import key_of, private_folder
+from knit_provider.yarn.gateway.archive import key_of
 from knit_provider.yarn.gateway.classes import find_hadoop
 from knit_provider.yarn.gateway.client_jars import client_jars
 from knit_provider.yarn.gateway.java import Java, find_java, java_range
 from knit_provider.yarn.submission.am_launch import JAR
 from knit_provider.yarn.submission.am_rehearsal import JARS_SECONDS, rehearse
+from knit_provider.yarn.user_cache import private_folder
 
 if TYPE_CHECKING:
     from knit_provider.yarn.connection import Connection
