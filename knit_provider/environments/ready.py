@@ -59,7 +59,7 @@ def _require_interpreter(path: Path, kind: str) -> None:
 
 def _is_interpreter(name: str) -> bool:
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    return parts[-2:] == ["bin", "python"] and len(parts) <= 3
+    return parts[-2:-1] == ["bin"] and parts[-1] in ("python", "python3") and len(parts) <= 3
 
 
 def _names(path: Path, kind: str) -> Iterable[str]:
