@@ -31,7 +31,7 @@ $(READY): pyproject.toml hatch_build.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@bash devtools/system_packages.sh $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow,kerberos]' --group dev
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow,dask,kerberos]' --group dev
 	@touch $@
 
 packages: ## The system's packages for Kerberos: install what is missing, or say it
