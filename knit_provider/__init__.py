@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from knit_provider.dask.cluster import DaskYARNCluster as DaskYARNCluster
     from knit_provider.yarn.application import Application as Application
     from knit_provider.yarn.knit import Knit as Knit
     from knit_provider.yarn.rest.yarn_api import YARNAPI as YARNAPI
@@ -23,6 +24,7 @@ __version__ = "1.0.0"
 _HOMES = {
     "Application": "knit_provider.yarn.application",
     "ApplicationSpec": "knit_provider.yarn.spec",
+    "DaskYARNCluster": "knit_provider.dask",
     "File": "knit_provider.yarn.spec",
     "Knit": "knit_provider.yarn.knit",
     "Resources": "knit_provider.yarn.spec",
@@ -30,7 +32,17 @@ _HOMES = {
     "YARNAPI": "knit_provider.yarn.rest.yarn_api",
 }
 
-__all__ = ["YARNAPI", "Application", "ApplicationSpec", "File", "Knit", "Resources", "Service", "__version__"]
+__all__ = [
+    "YARNAPI",
+    "Application",
+    "ApplicationSpec",
+    "DaskYARNCluster",
+    "File",
+    "Knit",
+    "Resources",
+    "Service",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

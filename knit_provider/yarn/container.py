@@ -82,7 +82,9 @@ class KeyValueStore:
             The number of the change.
         """
         if not isinstance(value, str):
-            raise TypeError(f"the value of {key!r} is a {type(value).__name__}; the store keeps text: json.dumps makes it")
+            raise TypeError(
+                f"the value of {key!r} is a {type(value).__name__}; the store keeps text: json.dumps makes it"
+            )
         return int(self._send("set", _conditional({"key": key, "value": value}, if_version))["version"])
 
     def delete(self, key: str, *, if_version: int | None = None) -> bool:
@@ -173,7 +175,9 @@ class MasterClient:
         address = environ.get("KNIT_AM_ADDRESS", "")
         self._host, _, port = address.rpartition(":")
         if not self._host:
-            raise RuntimeError("KNIT_AM_ADDRESS is not set: this is no container of an application, or it has no control port")
+            raise RuntimeError(
+                "KNIT_AM_ADDRESS is not set: this is no container of an application, or it has no control port"
+            )
         self._port = int(port)
         found = secrets(environ)
         if WORKER_SECRET not in found or CERTIFICATE not in found:
@@ -214,7 +218,9 @@ class MasterClient:
             connection.connect()
             presented = connection.sock.getpeercert(binary_form=True) or b""
             if hashlib.sha256(presented).digest() != self._fingerprint:
-                raise RuntimeError(f"what answers at {self._host}:{self._port} is not this application's ApplicationMaster")
+                raise RuntimeError(
+                    f"what answers at {self._host}:{self._port} is not this application's ApplicationMaster"
+                )
             connection.request("POST", path, json.dumps(body).encode(), {"Authorization": f"Bearer {self._secret}"})
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read() or b"{}")

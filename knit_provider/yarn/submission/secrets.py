@@ -86,9 +86,7 @@ def check_shared(shared: Mapping[str, bytes] | None) -> dict[str, bytes]:
     return given
 
 
-def new_secrets(
-    application_id: str, lifetime: float | None, shared: Mapping[str, bytes] | None = None
-) -> AppSecrets:
+def new_secrets(application_id: str, lifetime: float | None, shared: Mapping[str, bytes] | None = None) -> AppSecrets:
     """Make the secrets of one application.
 
     Args:

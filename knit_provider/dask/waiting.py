@@ -1,0 +1,94 @@
+"""How many workers a cluster has been granted of those it wants, and why it has no more."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from knit_provider.dask import node
+from knit_provider.dask.application import WORKER
+from knit_provider.yarn.application import Application
+from knit_provider.yarn.errors import ApplicationNotFound, KnitError
+from knit_provider.yarn.knit import Knit
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Granted:
+    """What has become of a cluster's request for workers.
+
+    Attributes:
+        wanted: containers that the application wants.
+        granted: containers that YARN has given it.
+        reason: why it has no more; empty where it has all, or nobody can tell.
+        refused: why containers cannot run a worker; empty where they can.
+        ended: how the application ended; empty where it has not.
+    """
+
+    wanted: int
+    granted: int
+    reason: str = ""
+    refused: str = ""
+    ended: str = ""
+
+    def __str__(self) -> str:
+        if self.ended:
+            return self.ended
+        text = f"{self.granted} of {self.wanted} workers have a container"
+        said = "; ".join(part for part in (self.reason if self.granted < self.wanted else "", self.refused) if part)
+        return f"{text}: {said}" if said else text
+
+
+def look(knit: Knit, app: Application, memory: int) -> Granted:
+    """Ask the ApplicationMaster and, where something is missing, the ResourceManager.
+
+    Args:
+        knit: the cluster.
+        app: the application.
+        memory: of a worker's container, MiB.
+    """
+    try:
+        report = app.report()
+    except ApplicationNotFound as e:
+        return Granted(0, 0, ended=str(e))
+    if report.terminal:
+        return Granted(
+            0, 0, ended=f"{app.id} has ended ({report.final_status}): {report.diagnostics or 'no reason given'}"
+        )
+    if report.state != "RUNNING":
+        return Granted(
+            0,
+            0,
+            reason=f"{app.id} is {report.state}; {_room(knit, report.queue, memory)}. {report.diagnostics}".strip(),
+        )
+    control = app.control()
+    counts = control.status().get("services", {}).get(WORKER, {})
+    wanted, running = int(counts.get("target", 0)), int(counts.get("running", 0))
+    refused = app.kv.list(node.REFUSED)
+    reason = _room(knit, report.queue, memory) if running < wanted else ""
+    return Granted(wanted, running, reason, next(iter(refused.values()), ""))
+
+
+def _room(knit: Knit, queue: str, memory: int) -> str:
+    """What the ResourceManager has left, in words."""
+    try:
+        free = [int(node.get("availMemoryMB") or 0) for node in knit.yarn_api.nodes() if node.get("state") == "RUNNING"]
+        own = knit.yarn_api.queue(queue)
+    except KnitError as e:
+        log.debug("the room in %s: %s", queue, e)
+        return "the ResourceManager does not say why"
+    if own is not None and own.state not in ("", "RUNNING"):
+        return f"queue {queue} is {own.state}"
+    if own is not None and _share(own.raw, "absoluteUsedCapacity") >= _share(own.raw, "absoluteMaxCapacity", 100.0):
+        return f"queue {queue} is full"
+    if max(free, default=0) < memory:
+        return f"no node has {memory} MiB free (queue {queue}, the roomiest of {len(free)} nodes has {max(free, default=0)} MiB)"
+    return f"queue {queue} has not granted more yet"
+
+
+def _share(raw: object, name: str, default: float = 0.0) -> float:
+    try:
+        return float(raw[name])  # type: ignore[index]
+    except (KeyError, TypeError, ValueError):
+        return default
