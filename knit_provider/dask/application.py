@@ -51,17 +51,9 @@ def application_spec(settings: ClusterSettings, address: str | None) -> Applicat
         if settings.idle_timeout is not None:
             options["idle_timeout"] = settings.idle_timeout
         size = Resources(settings.scheduler_memory, settings.scheduler_cpus)
-        services = {
-            SCHEDULER: _service(
-                settings,
-                "scheduler",
-                size,
-                instances=1,
-                told={"options": options, "cluster": described(settings)},
-                when_empty="end",
-            ),
-            WORKER: worker,
-        }
+        told = {"options": options, "cluster": described(settings)}
+        scheduler = _service(settings, "scheduler", size, instances=1, told=told, when_empty="end")
+        services = {SCHEDULER: scheduler, WORKER: worker}
     return ApplicationSpec(
         name=settings.name,
         queue=settings.queue,

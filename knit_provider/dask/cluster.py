@@ -22,24 +22,23 @@ from knit_provider.dask.waiting import Granted
 from knit_provider.yarn.application import Application
 from knit_provider.yarn.errors import ApplicationNotFound, ConfigurationError, KnitError
 from knit_provider.yarn.knit import Knit
-from knit_provider.yarn.rest.shapes import FINAL_STATES
 
 
 class DaskYARNCluster(Machinery):
     """A Dask cluster whose workers are containers of one YARN application.
 
-    What is not given comes from the section ``yarn`` of dask's configuration. With ``n_workers`` it starts at once; else
-    its application begins with :meth:`start`, ``scale`` or ``adapt``. It is ``distributed``'s ``SpecCluster``, with
-    everything that has: ``scale(n | memory= | cores=)``, ``adapt``, ``get_logs``, ``dashboard_link``, ``wait_for_workers``,
-    ``with`` and ``async with``, and a widget in notebooks.
+    What is not given comes from the section ``yarn`` of dask's configuration. With ``n_workers`` it starts at once;
+    else its application begins with :meth:`start`, ``scale`` or ``adapt``. It is a ``distributed.SpecCluster``, with
+    everything that has: ``scale(n | memory= | cores=)``, ``adapt``, ``get_logs``, ``dashboard_link``,
+    ``wait_for_workers``, ``with`` and ``async with``, and a widget in notebooks.
 
     Args:
         n_workers: workers to begin with; also ``nworkers``.
         memory: of each worker's container: MiB, or text such as ``"4 GiB"`` (default 2 GiB). A worker may fill what is
             left of it after the interpreter and the nanny, about nine tenths.
         cpus: virtual cores and threads of each worker (default 1); also ``cpu``.
-        env: the packed Python environment of the workers, as for :meth:`Knit.start <knit_provider.yarn.knit.Knit.start>`.
-            It needs distributed and not knit-provider. Default: ``python3`` on the nodes.
+        env: the packed Python environment of the workers, as for
+            :meth:`Knit.start <knit_provider.yarn.knit.Knit.start>`. It needs distributed and not knit-provider. Default: ``python3`` on the nodes.
         packages, channels: build the environment of these conda packages, instead of ``env``.
         ip: address at which workers reach this process (default: the one that leads to the ResourceManager).
         lang: language setting of the workers (default ``C.UTF-8``).
@@ -48,7 +47,7 @@ class DaskYARNCluster(Machinery):
             where it can outlive this process.
         name: of the cluster and the application (default ``dask``).
         security: a ``distributed.Security``; default a new key for this cluster alone; False for plain text.
-        knit: a ``Knit`` to use; default one made from the remaining arguments (``hadoop_conf_dir``, ``rm``, ``user`` ...).
+        knit: a ``Knit`` to use; default one made from the remaining arguments (``hadoop_conf_dir``, ``user`` ...).
         asynchronous: for use with ``await``.
         **options: ``container_resources`` (as ``{"yarn.io/gpu": 1}``), ``worker_class``, ``worker_options`` (for it:
             ``resources``, ``preload`` ...), ``worker_env``, ``nanny`` (default True), ``files``, ``max_restarts``,
@@ -341,7 +340,7 @@ class DaskYARNCluster(Machinery):
     # -- showing ------------------------------------------------------------------------------------------------
 
     def _scaling_status(self) -> str:
-        return super()._scaling_status() + f"<div>{escape(self._yarn_status())}</div>"
+        return f"{super()._scaling_status()}<div>{escape(self._yarn_status())}</div>"
 
     def _yarn_status(self) -> str:
         if self._app is None:
@@ -350,15 +349,16 @@ class DaskYARNCluster(Machinery):
         return f"{self._app.id}, queue {self.settings.queue}" + (f": {self.granted}" if missing else "")
 
     def _repr_html_(self, cluster_status: str | None = None) -> str:
-        return str(super()._repr_html_(cluster_status=cluster_status or f"<p>{escape(self._yarn_status())}</p>"))
+        status = cluster_status or f"<p>{escape(self._yarn_status())}</p>"
+        return str(super()._repr_html_(cluster_status=status))
 
     def _resize(self, sized: ClusterSettings) -> None:
         if sized == self.settings:
             return
         if self._app is not None:
             raise ConfigurationError(
-                f"the workers of {self._app.id} have {self.settings.memory} MiB and {self.settings.cpus} cores, and those "
-                f"of one cluster are alike; stop() it first, or leave memory and cpus out"
+                f"the workers of {self._app.id} have {self.settings.memory} MiB and {self.settings.cpus} cores, and "
+                "those of one cluster are alike; stop() it first, or leave memory and cpus out"
             )
         self.settings = sized
         self.new_spec = self._worker_spec()
@@ -381,16 +381,14 @@ def _builder(
 def _said_by_scheduler(app: Application) -> Mapping[str, Any]:
     report = app.report()
     if report.terminal:
-        raise (
-            app.failure(report) if not report.succeeded else KnitError(f"{app.id} has ended; it is no cluster any more")
-        )
-    if "dask" not in report.tags or report.state in FINAL_STATES:
+        raise KnitError(f"{app.id} has ended ({report.final_status}); it is no cluster any more. {report.diagnostics}")
+    if "dask" not in report.tags:
         raise ConfigurationError(f"{app.id} ({report.name}) is no Dask cluster of knit-provider's")
     said = app.kv.get(node.CLUSTER_KEY)
     if said is None and WORKER in (names := app.services()) and len(names) == 1:
         raise ConfigurationError(
-            f"the scheduler of {app.id} runs in the process that started it; only clusters with deploy_mode='remote' can "
-            "be gone on with from elsewhere"
+            f"the scheduler of {app.id} runs in the process that started it; only clusters with deploy_mode='remote' "
+            "can be gone on with from elsewhere"
         )
     found: dict[str, Any] = json.loads(said if said is not None else app.kv.wait(node.CLUSTER_KEY, 120))
     return found

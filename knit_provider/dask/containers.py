@@ -1,4 +1,4 @@
-"""Small parts that ``distributed``'s cluster classes expect: a worker's container, a scheduler elsewhere, adaptivity."""
+"""Small parts that distributed's cluster classes expect: a worker's container, a scheduler elsewhere, adaptivity."""
 
 from __future__ import annotations
 

@@ -44,6 +44,8 @@ class Machinery(SpecCluster):
     under the same index, so the number of workers stays exact without anybody's doing here.
     """
 
+    status: Any
+    quiet: bool
     knit: Knit
     settings: ClusterSettings
     granted: Granted
@@ -137,9 +139,8 @@ class Machinery(SpecCluster):
                 waited += _PIECE_SECONDS
                 now = look(self.knit, app, self.settings.scheduler_memory)
                 if waited >= SCHEDULER_SECONDS:
-                    raise WaitTimeout(
-                        f"{app.id} has no scheduler after {waited:g} s: {now.refused or now.reason or 'it does not say why'}"
-                    ) from None
+                    why = now.refused or now.reason or "it does not say why"
+                    raise WaitTimeout(f"{app.id} has no scheduler after {waited:g} s: {why}") from None
             except KnitError:
                 report = app.report()
                 if report.terminal:

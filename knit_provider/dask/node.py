@@ -48,17 +48,17 @@ _WAIT_FOR_SCHEDULER = 120.0
 
 def versions() -> dict[str, str]:
     """What has to be the same everywhere for functions and data to travel."""
-    import cloudpickle
+    from importlib.metadata import version
+
     import dask
     import distributed
-    import msgpack
 
     return {
         "python": ".".join(platform.python_version_tuple()[:2]),
         "dask": dask.__version__,
         "distributed": distributed.__version__,
-        "msgpack": ".".join(map(str, msgpack.version)),
-        "cloudpickle": cloudpickle.__version__,
+        "msgpack": version("msgpack"),
+        "cloudpickle": version("cloudpickle"),
     }
 
 
@@ -90,8 +90,9 @@ def unpack_security(shared: Mapping[str, bytes]) -> Any:
     return Security(require_encryption=True, **fields)
 
 
-_TLS_FIELDS = ("tls_ca_file",) + tuple(
-    f"tls_{role}_{what}" for role in ("client", "scheduler", "worker") for what in ("key", "cert")
+_TLS_FIELDS = (
+    "tls_ca_file",
+    *(f"tls_{role}_{what}" for role in ("client", "scheduler", "worker") for what in ("key", "cert")),
 )
 
 
@@ -165,10 +166,10 @@ class Node:
             "death_timeout": 60,
             **self.settings["options"],
         }
-        if self.settings["nanny"]:
-            worker = Nanny(address, worker_class=kind, **options)
-        else:
-            worker = kind(address, **options)
+        started: Any = Nanny if self.settings["nanny"] else kind
+        if started is Nanny:
+            options["worker_class"] = kind
+        worker = started(address, **options)
         async with worker:
             await worker.finished()
         return REPLACE_ME

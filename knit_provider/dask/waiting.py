@@ -82,8 +82,9 @@ def _room(knit: Knit, queue: str, memory: int) -> str:
         return f"queue {queue} is {own.state}"
     if own is not None and _share(own.raw, "absoluteUsedCapacity") >= _share(own.raw, "absoluteMaxCapacity", 100.0):
         return f"queue {queue} is full"
-    if max(free, default=0) < memory:
-        return f"no node has {memory} MiB free (queue {queue}, the roomiest of {len(free)} nodes has {max(free, default=0)} MiB)"
+    most = max(free, default=0)
+    if most < memory:
+        return f"no node has {memory} MiB free for queue {queue}; the roomiest of {len(free)} has {most} MiB"
     return f"queue {queue} has not granted more yet"
 
 

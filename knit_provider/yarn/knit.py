@@ -227,8 +227,8 @@ class Knit:
             app_id: as in :meth:`start`.
             checks: as in :meth:`start`.
             bound: as in :meth:`start`; default what the spec says, else True inside ``with Knit()``.
-            secrets: bytes by name, 64 KiB in all, that reach the containers among their credentials only: no file, no
-                variable and no log holds them. :func:`knit_provider.yarn.container.secrets` reads them there.
+            secrets: bytes by name, 64 KiB in all, that reach the containers among their credentials, in no variable,
+                log or shipped file; the owner finds them again by :meth:`Application.secrets`. :func:`knit_provider.yarn.container.secrets` reads them there.
 
         Returns:
             The YARN application id.
