@@ -38,7 +38,8 @@ class DaskYARNCluster(Machinery):
             left of it after the interpreter and the nanny, about nine tenths.
         cpus: virtual cores and threads of each worker (default 1); also ``cpu``.
         env: the packed Python environment of the workers, as for
-            :meth:`Knit.start <knit_provider.yarn.knit.Knit.start>`. It needs distributed and not knit-provider. Default: ``python3`` on the nodes.
+            :meth:`Knit.start <knit_provider.yarn.knit.Knit.start>`. It needs distributed, and not knit-provider.
+            Default: ``python3`` on the nodes.
         packages, channels: build the environment of these conda packages, instead of ``env``.
         ip: address at which workers reach this process (default: the one that leads to the ResourceManager).
         lang: language setting of the workers (default ``C.UTF-8``).

@@ -8,14 +8,16 @@ import json
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
+from dask.utils import parse_timedelta
 from distributed.core import Status
 from distributed.deploy.cluster import Cluster
 from distributed.deploy.spec import SpecCluster
 from distributed.objects import SchedulerInfo
 from distributed.scheduler import Scheduler
 from distributed.security import Security
-from distributed.utils import Log, Logs, get_ip, parse_timedelta
+from distributed.utils import Log, Logs, get_ip
 from tornado.ioloop import PeriodicCallback
 
 from knit_provider.dask import node
@@ -89,7 +91,7 @@ class Machinery(SpecCluster):
         """A scheduler in this process, at the address that leads to the cluster."""
         host = self.settings.ip
         if host is None:
-            host = get_ip(self.knit.connection.session.addresses[0].rpartition(":")[0].strip("[]"))
+            host = get_ip(urlsplit(self.knit.connection.session.addresses[0]).hostname or "localhost")
         encrypted = self._tls is not None
         options: dict[str, Any] = {
             "host": host,
@@ -125,6 +127,8 @@ class Machinery(SpecCluster):
         self._note(f"{self._app.id} was submitted to queue {settings.queue}, {len(wanted)} workers wanted")
         if first < len(wanted):
             await self._change(add=wanted, remove=())
+        for index in wanted:
+            self.workers[str(index)] = await WorkerContainer(name=str(index))
 
     def _address_of_scheduler(self) -> str:
         """Where the scheduler's container says that it listens; waits for it as long as its application lives."""
@@ -178,7 +182,7 @@ class Machinery(SpecCluster):
             for name in leaving:
                 await self.workers.pop(name).close()
             for name in arriving:
-                if name in self.worker_spec:
+                if name in self.worker_spec and name not in self.workers:
                     self.workers[name] = await WorkerContainer(self.scheduler_address, name=name)
 
     async def _change(self, *, add: Iterable[int], remove: Iterable[int], names: Iterable[str] = ()) -> list[str]:

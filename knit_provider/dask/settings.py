@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import dask.config
 import yaml
-from distributed.utils import parse_timedelta
 
 from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.settings import KnitSettings
 from knit_provider.yarn.spec import Resources
+from knit_provider.yarn.spec import fields as spec_fields
 from knit_provider.yarn.units import check_int, parse_memory
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     values["port"] = check_int(values["port"], "port", maximum=65_535)
     if values["deploy_mode"] not in MODES:
         raise ConfigurationError(f"deploy_mode={values['deploy_mode']!r} is not one of {', '.join(MODES)}")
-    values["retire_timeout"] = float(parse_timedelta(values["retire_timeout"]))
+    values["retire_timeout"] = float(spec_fields.seconds(values["retire_timeout"], "retire_timeout", 1, 7 * 24 * 3600))
     values["tags"] = _tags(values["tags"])
     if values["env"] is not None:
         values["env"] = os.fspath(values["env"])

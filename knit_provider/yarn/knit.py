@@ -228,7 +228,8 @@ class Knit:
             checks: as in :meth:`start`.
             bound: as in :meth:`start`; default what the spec says, else True inside ``with Knit()``.
             secrets: bytes by name, 64 KiB in all, that reach the containers among their credentials, in no variable,
-                log or shipped file; the owner finds them again by :meth:`Application.secrets`. :func:`knit_provider.yarn.container.secrets` reads them there.
+                log or shipped file. :func:`knit_provider.yarn.container.secrets` reads them there, and the owner has
+                them from :meth:`Application.secrets`.
 
         Returns:
             The YARN application id.
