@@ -72,7 +72,7 @@ def make(cluster: LocalCluster) -> Iterator[Callable[..., DaskYARNCluster]]:
 @pytest.fixture(scope="module")
 def shared(cluster: LocalCluster) -> Iterator[DaskYARNCluster]:
     """A cluster with its scheduler in this process."""
-    with DaskYARNCluster(n_workers=2, name="shared", **defaults(cluster)) as found:
+    with DaskYARNCluster(n_workers=2, name="shared", **{**defaults(cluster), "memory": 1536}) as found:
         found.wait_for_workers(2, timeout=180)
         yield found
         app = found.application

@@ -21,7 +21,7 @@ from tests.hadoop.eventually import eventually
 
 
 def test_an_array_is_shuffled_between_workers(client: Client) -> None:
-    tall = da.ones((4000, 4000), chunks=(4000, 400)).rechunk((400, 4000))  # 128 MB, every block from every block
+    tall = da.ones((4000, 4000), chunks=(4000, 800)).rechunk((800, 4000))  # 128 MB, every block from every block
     assert (tall + tall.T).sum().compute() == 2 * 4000 * 4000
 
 
@@ -61,7 +61,7 @@ def test_fewer_workers_lose_no_result(shared: DaskYARNCluster, client: Client, t
     with pytest.raises(KnitError, match="no worker 77"):
         shared.remove_worker(77)
     with pytest.raises(ConfigurationError, match="alike"):
-        shared.add_workers(1, memory=1024)
+        shared.add_workers(1, memory=2048)
 
 
 def test_adaptive_down_to_zero_and_back(shared: DaskYARNCluster, client: Client) -> None:
@@ -96,7 +96,7 @@ def test_what_it_shows(shared: DaskYARNCluster, client: Client) -> None:
     assert shared.knit.status()["name"] == "shared"
     limits = {w["memory_limit"] for w in client.scheduler_info()["workers"].values()}
     assert limits == {shared.settings.memory_limit}
-    assert 256 * 2**20 <= limits.pop() < 512 * 2**20
+    assert 1280 * 2**20 <= limits.pop() < 1536 * 2**20
 
 
 def test_more_than_the_queue_grants_says_why(shared: DaskYARNCluster, client: Client) -> None:
