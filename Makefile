@@ -16,7 +16,7 @@ JVM_SOURCES := pom.xml $(shell find jvm -type f -not -path '*/test/*' 2>/dev/nul
 # Further arguments for pytest, as in: make test-hadoop ARGS="-k kill -x"
 ARGS ?=
 
-.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-kerberos test-airflow packages demo soak bench ui docs clean
+.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-dask test-kerberos test-airflow packages demo soak bench ui docs clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,13 +71,16 @@ test-java: ## JUnit
 
 # In this order, and in one run: the quick ones fail first, and all share one cluster.
 test-python: packages $(READY) $(JAR) ## All of pytest
-	@$(BIN)/pytest tests/unit tests/hadoop tests/airflow tests/kerberos $(ARGS)
+	@$(BIN)/pytest tests/unit tests/hadoop tests/dask tests/airflow tests/kerberos $(ARGS)
 
 test-unit: $(READY) ## pytest without any daemon
 	@$(BIN)/pytest tests/unit $(ARGS)
 
 test-hadoop: $(READY) $(JAR) ## pytest on the embedded Hadoop
 	@$(BIN)/pytest tests/hadoop $(ARGS)
+
+test-dask: $(READY) $(JAR) ## pytest of Dask clusters on the embedded Hadoop
+	@$(BIN)/pytest tests/dask $(ARGS)
 
 test-kerberos: packages $(READY) $(JAR) ## pytest on an embedded Hadoop with Kerberos
 	@$(BIN)/pytest tests/kerberos $(ARGS)

@@ -53,7 +53,8 @@ class DaskYARNCluster(Machinery):
         **options: ``container_resources`` (as ``{"yarn.io/gpu": 1}``), ``worker_class``, ``worker_options`` (for it:
             ``resources``, ``preload`` ...), ``worker_env``, ``nanny`` (default True), ``files``, ``max_restarts``,
             ``scheduler_memory``, ``scheduler_cpus``, ``scheduler_options``, ``port``, ``dashboard_address``,
-            ``idle_timeout``, ``tags``, ``lifetime``, ``max_attempts``, ``bound``, ``checks``, ``retire_timeout``.
+            ``idle_timeout``, ``tags``, ``lifetime``, ``max_attempts``, ``bound``, ``checks``, ``retire_timeout``, and
+            ``app_id``, an id from ``Knit.new_application`` that was stored beforehand.
 
     Raises:
         ConfigurationError: for an argument that cannot be used.

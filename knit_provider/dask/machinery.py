@@ -79,9 +79,13 @@ class Machinery(SpecCluster):
                 await super()._start()
                 if self.settings.n_workers is not None and self._app is None:
                     await self._submit(range(self.settings.n_workers), address=self.scheduler_address)
-            except BaseException:
-                self.status = Status.failed
-                await self._close()
+            except BaseException as e:
+                ended = None if self._app is None else await self._in_thread(lambda: _end_of(self._known_app()))
+                if self.status != Status.closed:
+                    self.status = Status.failed
+                    await self._close()
+                if ended and isinstance(e, RuntimeError) and not isinstance(e, KnitError):
+                    raise KnitError(ended) from e
                 raise
             watch = PeriodicCallback(self._look, LOOK_SECONDS * 1000)
             self.periodic_callbacks["yarn"] = watch
@@ -117,6 +121,7 @@ class Machinery(SpecCluster):
             env = self._build_env() if self._build_env is not None else settings.env
             app_id = self.knit.submit(
                 application_spec(dataclasses.replace(settings, env=env), address),
+                app_id=settings.app_id,
                 bound=settings.bound,
                 checks=settings.checks,
                 secrets=secrets_of(self._tls),
@@ -336,3 +341,12 @@ class Machinery(SpecCluster):
         if self._app is None:
             raise KnitError("the cluster has no application: call start() or scale()")
         return self._app
+
+
+def _end_of(app: Application) -> str:
+    """How the application ended; empty where it has not, or nobody can say."""
+    try:
+        report = app.report()
+    except KnitError:
+        return ""
+    return f"{app.id} has ended ({report.final_status}): {report.diagnostics}" if report.terminal else ""

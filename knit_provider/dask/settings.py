@@ -71,6 +71,7 @@ class ClusterSettings:
     scheduler_cpus: int = 1
     scheduler_options: Mapping[str, Any] = field(default_factory=dict)
     idle_timeout: str | None = None
+    app_id: str | None = None
     lifetime: int | str | None = None
     max_attempts: int = 2
     bound: bool = True

@@ -56,7 +56,7 @@ def test_a_cluster_lives_on_without_whoever_started_it(cluster: LocalCluster) ->
 
 
 def test_idling_ends_it(make: Callable[..., DaskYARNCluster]) -> None:
-    remote = make(deploy_mode="remote", n_workers=0, idle_timeout="2 s")
+    remote = make(deploy_mode="remote", n_workers=0, idle_timeout="15 s")
     assert remote.application.wait(120).succeeded
 
 
@@ -72,7 +72,7 @@ async def async_life(cluster: LocalCluster) -> None:
         await dask.start(n_workers=1, cpus=2, memory=400)
         async with Client(dask, asynchronous=True) as client:
             assert await client.submit(sum, [1, 2, 3]) == 6
-            (worker,) = client.scheduler_info()["workers"].values()
+            (worker,) = dask.scheduler_info["workers"].values()
             assert worker["nthreads"] == 2
         app = dask.application
     assert app.report().succeeded

@@ -205,7 +205,7 @@ class ControlClient:
             assert_fingerprint=self._credentials.fingerprint,
             assert_hostname=False,
             cert_reqs="CERT_NONE",
-            timeout=urllib3.Timeout(connect=min(5.0, self._timeout), read=self._timeout),
+            timeout=urllib3.Timeout(connect=self._timeout, read=self._timeout),
             retries=False,
             maxsize=4,
         )
@@ -266,7 +266,8 @@ class ControlClient:
             payload = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         try:
-            timeout = urllib3.Timeout(connect=min(5.0, self._timeout), read=self._timeout + seconds)
+            # The handshake counts as connecting, and takes an ApplicationMaster that has just come up its time.
+            timeout = urllib3.Timeout(connect=self._timeout, read=self._timeout + seconds)
             answer = pool.request(method, path, body=payload, headers=headers, preload_content=False, timeout=timeout)
         except urllib3.exceptions.NewConnectionError as e:
             raise _NoConnection(str(e), refused="refused" in str(e).lower()) from e
