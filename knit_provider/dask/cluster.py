@@ -106,7 +106,7 @@ class DaskYARNCluster(Machinery):
         self._owns_knit = knit is None
         self.knit = Knit(**for_knit) if knit is None else knit
         self._build_env = _builder(self.knit, self.settings, packages, channels)
-        self._app = _application
+        self._app = self._latest = _application
         self._tls = security_of(security)
         self._start_lock = asyncio.Lock()
         self._looking = False
@@ -230,8 +230,8 @@ class DaskYARNCluster(Machinery):
 
     @property
     def app_id(self) -> str | None:
-        """Id of the YARN application; None before there is one."""
-        return None if self._app is None else self._app.id
+        """Id of the YARN application, also when it has ended; None before there is one."""
+        return None if self._latest is None else self._latest.id
 
     @classmethod
     def from_application_id(

@@ -52,6 +52,7 @@ class Machinery(SpecCluster):
     settings: ClusterSettings
     granted: Granted
     _app: Application | None
+    _latest: Application | None
     _tls: Security | None
     _build_env: Callable[[], str] | None
     _owns_knit: bool
@@ -80,7 +81,8 @@ class Machinery(SpecCluster):
                 if self.settings.n_workers is not None and self._app is None:
                     await self._submit(range(self.settings.n_workers), address=self.scheduler_address)
             except BaseException as e:
-                ended = None if self._app is None else await self._in_thread(lambda: _end_of(self._known_app()))
+                app = self._latest
+                ended = "" if app is None else await self._in_thread(lambda: _end_of(app))
                 if self.status != Status.closed:
                     self.status = Status.failed
                     await self._close()
@@ -128,7 +130,7 @@ class Machinery(SpecCluster):
             )
             return self.knit.application(app_id)
 
-        self._app = await self._in_thread(submit)
+        self._app = self._latest = await self._in_thread(submit)
         self._note(f"{self._app.id} was submitted to queue {settings.queue}, {len(wanted)} workers wanted")
         if first < len(wanted):
             await self._change(add=wanted, remove=())
