@@ -234,8 +234,10 @@ class Machinery(SpecCluster):
     async def _look(self) -> None:
         """Find out what is missing, as long as something is; and once more when nothing is."""
         app = self._app
-        missing = len(self.observed) < len(self.worker_spec)
-        if app is None or self._looking or not (missing or self.granted.granted < self.granted.wanted):
+        wanted = len(self.worker_spec)
+        missing = len(self.observed) < wanted
+        settled = not missing and self.granted.granted == self.granted.wanted == wanted
+        if app is None or self._looking or settled:
             return
         self._looking = True
         try:
@@ -245,6 +247,8 @@ class Machinery(SpecCluster):
         else:
             if str(now) != str(self.granted) and (missing or now.ended):
                 self._note(str(now), logging.WARNING if now.ended or now.refused else logging.INFO)
+            for text in now.differs - self.granted.differs:
+                self._note(text, logging.WARNING)
             self.granted = now
         finally:
             self._looking = False

@@ -24,6 +24,7 @@ class Granted:
         reason: why it has no more; empty where it has all, or nobody can tell.
         refused: why containers cannot run a worker; empty where they can.
         ended: how the application ended; empty where it has not.
+        differs: containers whose versions are not the client's, with both.
     """
 
     wanted: int
@@ -31,6 +32,7 @@ class Granted:
     reason: str = ""
     refused: str = ""
     ended: str = ""
+    differs: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         if self.ended:
@@ -53,21 +55,18 @@ def look(knit: Knit, app: Application, memory: int) -> Granted:
     except ApplicationNotFound as e:
         return Granted(0, 0, ended=str(e))
     if report.terminal:
-        return Granted(
-            0, 0, ended=f"{app.id} has ended ({report.final_status}): {report.diagnostics or 'no reason given'}"
-        )
+        why = report.diagnostics or "no reason given"
+        return Granted(0, 0, ended=f"{app.id} has ended ({report.final_status}): {why}")
     if report.state != "RUNNING":
-        return Granted(
-            0,
-            0,
-            reason=f"{app.id} is {report.state}; {_room(knit, report.queue, memory)}. {report.diagnostics}".strip(),
-        )
-    control = app.control()
-    counts = control.status().get("services", {}).get(WORKER, {})
+        why = f"{app.id} is {report.state}; {_room(knit, report.queue, memory)}. {report.diagnostics}"
+        return Granted(0, 0, reason=why.strip())
+    counts = app.control().status().get("services", {}).get(WORKER, {})
     wanted, running = int(counts.get("target", 0)), int(counts.get("running", 0))
-    refused = app.kv.list(node.REFUSED)
+    said = app.kv.list("dask/")
+    refused = next((text for key, text in said.items() if key.startswith(node.REFUSED)), "")
+    differs = frozenset(text for key, text in said.items() if key.startswith(node.DIFFERS))
     reason = _room(knit, report.queue, memory) if running < wanted else ""
-    return Granted(wanted, running, reason, next(iter(refused.values()), ""))
+    return Granted(wanted, running, reason, refused, differs=differs)
 
 
 def _room(knit: Knit, queue: str, memory: int) -> str:

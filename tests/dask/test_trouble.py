@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,10 +11,13 @@ from typing import Any
 
 import dask
 import pytest
+from distributed import Client
 
 from knit_provider import DaskYARNCluster
+from knit_provider.dask import node
 from knit_provider.dask.settings import read_settings
 from knit_provider.yarn.errors import CheckFailed, ConfigurationError, KnitError, SubmissionRejected
+from tests.hadoop.eventually import eventually
 
 
 @pytest.mark.parametrize(
@@ -56,6 +60,26 @@ def test_an_environment_without_distributed(make: Callable[..., DaskYARNCluster]
     bare = make(n_workers=1, env=f"python://{tmp_path}/bare/bin/python")
     with pytest.raises(KnitError, match=f"{tmp_path}/bare/bin/python .*No module named.*env="):
         bare.wait_for_workers(1, timeout=120)
+
+
+def test_other_versions_are_said_and_options_arrive(
+    make: Callable[..., DaskYARNCluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = node.versions()
+    monkeypatch.setattr(node, "versions", lambda: {**ours, "msgpack": "0.1"})
+    odd = make(
+        n_workers=1,
+        nanny=False,
+        security=False,
+        worker_env={"GREETING": 'say "$HOME"'},
+        worker_options={"resources": {"LICENCE": 2}},
+        lang="C.UTF-8",
+    )
+    odd.wait_for_workers(1, timeout=120)
+    with Client(odd) as client:
+        assert client.submit(os.environ.get, "GREETING", resources={"LICENCE": 1}).result(60) == 'say "$HOME"'
+        assert odd.scheduler_address.startswith("tcp://")
+    eventually(lambda: f"msgpack {ours['msgpack']} (client: 0.1)" in str(odd.get_logs()["Cluster"]))
 
 
 class TestSettings:
