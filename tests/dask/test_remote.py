@@ -75,6 +75,10 @@ async def async_life(cluster: LocalCluster) -> None:
             (worker,) = dask.scheduler_info["workers"].values()
             assert worker["nthreads"] == 2
         app = dask.application
+    # As Prefect does it: the synchronous class inside of a running loop.
+    with DaskYARNCluster(**defaults(cluster)) as inside:
+        assert inside.app_id is None
+        assert inside.scheduler_address.startswith("tls://")
     assert app.report().succeeded
 
 

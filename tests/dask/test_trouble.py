@@ -77,7 +77,7 @@ def test_other_versions_are_said_and_options_arrive(
     )
     odd.wait_for_workers(1, timeout=120)
     with Client(odd) as client:
-        assert client.submit(os.environ.get, "GREETING", resources={"LICENCE": 1}).result(60) == 'say "$HOME"'
+        assert client.submit(os.getenv, "GREETING", resources={"LICENCE": 1}).result(60) == 'say "$HOME"'
         assert odd.scheduler_address.startswith("tcp://")
     eventually(lambda: f"msgpack {ours['msgpack']} (client: 0.1)" in str(odd.get_logs()["Cluster"]))
 
