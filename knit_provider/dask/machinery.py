@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import logging
@@ -36,6 +37,8 @@ T = TypeVar("T")
 
 LOOK_SECONDS = 5.0
 SCHEDULER_SECONDS = 300.0
+# The longest time that a change may take before a cluster that is closed goes on without it.
+CHANGE_SECONDS = 90.0
 _PIECE_SECONDS = 10.0
 
 
@@ -79,7 +82,8 @@ class Machinery(SpecCluster):
                     self.scheduler_spec = await self._in_thread(self._local_scheduler)
                 await super()._start()
                 if self.settings.n_workers is not None and self._app is None:
-                    await self._submit(range(self.settings.n_workers), address=self.scheduler_address)
+                    async with self._lock:
+                        await self._submit(range(self.settings.n_workers), address=self.scheduler_address)
             except BaseException as e:
                 app = self._latest
                 ended = "" if app is None else await self._in_thread(lambda: _end_of(app))
@@ -241,7 +245,8 @@ class Machinery(SpecCluster):
             return
         self._looking = True
         try:
-            now = await self._in_thread(lambda: look(self.knit, app, self.settings.memory))
+            names = set(self.worker_spec)
+            now = await self._in_thread(lambda: look(self.knit, app, self.settings.memory, names))
         except KnitError as e:
             log.debug("%s: %s", app.id, e)
         else:
@@ -316,6 +321,11 @@ class Machinery(SpecCluster):
             self._adaptive.stop()
         for callback in self.periodic_callbacks.values():
             callback.stop()
+        lock = getattr(self, "_lock", None)
+        if lock is not None:
+            # What is on its way to YARN is ended too, and not forgotten.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(lock.acquire(), CHANGE_SECONDS)
         app, self._app = self._app, None
         try:
             if app is not None:

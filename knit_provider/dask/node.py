@@ -152,7 +152,13 @@ class Node:
 
         address = await self.scheduler_address()
         security = unpack_security(self.shared)
-        await self.free_name(address, security)
+        try:
+            await self.free_name(address, security)
+        except OSError as e:
+            message = f"{self.host} cannot reach the scheduler at {address}: {e}"
+            hint = "; ip= names another address of it" if self.settings.get("address") else ""
+            await asyncio.to_thread(self.tell, REFUSED, message + hint)
+            return REPLACE_ME
         kind = import_term(self.settings["worker_class"]) if self.settings.get("worker_class") else Worker
         options: dict[str, Any] = {
             "name": self.name,
@@ -171,8 +177,15 @@ class Node:
             options["worker_class"] = kind
         worker = started(address, **options)
         async with worker:
+            await asyncio.to_thread(self.take_back)
             await worker.finished()
         return REPLACE_ME
+
+    def take_back(self) -> None:
+        """What an earlier container of this worker had to complain of is over."""
+        if self.store is not None:
+            with contextlib.suppress(OSError, RuntimeError):
+                self.store.delete(REFUSED + self.place)
 
     async def free_name(self, address: str, security: Any) -> None:
         """Let go whoever has this worker's name: its node was given up for lost, and it may live on without it."""

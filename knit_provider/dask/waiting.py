@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from knit_provider.dask import node
 from knit_provider.dask.application import WORKER
 from knit_provider.yarn.application import Application
+from knit_provider.yarn.container import KeyValueStore
 from knit_provider.yarn.errors import ApplicationNotFound, KnitError
 from knit_provider.yarn.knit import Knit
 
@@ -42,13 +44,14 @@ class Granted:
         return f"{text}: {said}" if said else text
 
 
-def look(knit: Knit, app: Application, memory: int) -> Granted:
+def look(knit: Knit, app: Application, memory: int, names: Collection[str] = ()) -> Granted:
     """Ask the ApplicationMaster and, where something is missing, the ResourceManager.
 
     Args:
         knit: the cluster.
         app: the application.
         memory: of a worker's container, MiB.
+        names: the workers that are wanted now; what others said is of no matter any more.
     """
     try:
         report = app.report()
@@ -60,10 +63,14 @@ def look(knit: Knit, app: Application, memory: int) -> Granted:
     if report.state != "RUNNING":
         why = f"{app.id} is {report.state}; {_room(knit, report.queue, memory)}. {report.diagnostics}"
         return Granted(0, 0, reason=why.strip())
-    counts = app.control().status().get("services", {}).get(WORKER, {})
+    # Who looks every few seconds need not wait for an ApplicationMaster that is away.
+    control = app.quick_control()
+    counts = control.status().get("services", {}).get(WORKER, {})
     wanted, running = int(counts.get("target", 0)), int(counts.get("running", 0))
-    said = app.kv.list("dask/")
-    refused = next((text for key, text in said.items() if key.startswith(node.REFUSED)), "")
+    said = KeyValueStore(control.kv).list("dask/")
+    refused = next(
+        (t for key, t in said.items() if key.startswith(node.REFUSED) and key.rpartition("/")[2] in names), ""
+    )
     differs = frozenset(text for key, text in said.items() if key.startswith(node.DIFFERS))
     reason = _room(knit, report.queue, memory) if running < wanted else ""
     return Granted(wanted, running, reason, refused, differs=differs)
