@@ -152,8 +152,8 @@ class Machinery(SpecCluster):
                 return str(json.loads(said)["address"])
             except WaitTimeout:
                 waited += _PIECE_SECONDS
-                now = look(self.knit, app, self.settings.scheduler_memory)
                 if waited >= SCHEDULER_SECONDS:
+                    now = look(self.knit, app, self.settings.scheduler_memory, {"0"})
                     why = now.refused or now.reason or "it does not say why"
                     raise WaitTimeout(f"{app.id} has no scheduler after {waited:g} s: {why}") from None
             except KnitError:
