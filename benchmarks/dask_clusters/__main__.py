@@ -35,7 +35,7 @@ def run(entry: Entry, python: Path, cluster: LocalCluster, many: int) -> dict[st
         timeout=900,
     )
     if done.returncode:
-        raise RuntimeError(f"{entry.title} failed: {done.stderr.strip().splitlines()[-1:]}")
+        raise RuntimeError(f"{entry.title} failed:\n{done.stderr.strip()[-1500:]}")
     found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 
