@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
 from distributed.core import Status
 from distributed.deploy.adaptive import Adaptive
 from distributed.deploy.spec import ProcessInterface
+
+from knit_provider.yarn.errors import KnitError
+
+log = logging.getLogger(__name__)
 
 
 class WorkerContainer(ProcessInterface):
@@ -34,9 +39,25 @@ class RemoteScheduler(ProcessInterface):
 
 
 class YARNAdaptive(Adaptive):
-    """Leaves it to the cluster to retire workers, which does so in one go with ending their containers."""
+    """Leaves it to the cluster to retire workers, and goes on after what the cluster could not do for once.
+
+    distributed's own would stop for good when a connection fails, as to an ApplicationMaster that restarts.
+    """
+
+    async def recommendations(self, target: int) -> dict[str, Any]:
+        """What is to be done for so many workers; nothing while YARN cannot be told."""
+        try:
+            return dict(await super().recommendations(target))
+        except KnitError as e:
+            log.warning("the number of workers could not be adapted now: %s", e)
+            return {"status": "same"}
 
     async def scale_down(self, workers: Iterable[str]) -> None:
         """End these workers, by name."""
-        if workers:
-            await self.cluster.scale_down(list(workers))
+        names = list(workers)
+        if not names:
+            return
+        try:
+            await self.cluster.scale_down(names)
+        except KnitError as e:
+            log.warning("workers %s could not be ended now: %s", ", ".join(names), e)

@@ -127,7 +127,7 @@ class Machinery(SpecCluster):
             env = self._build_env() if self._build_env is not None else settings.env
             app_id = self.knit.submit(
                 application_spec(dataclasses.replace(settings, env=env), address),
-                app_id=settings.app_id,
+                app_id=settings.app_id if self._latest is None else None,
                 bound=settings.bound,
                 checks=settings.checks,
                 secrets=secrets_of(self._tls),
@@ -238,6 +238,10 @@ class Machinery(SpecCluster):
     async def _look(self) -> None:
         """Find out what is missing, as long as something is; and once more when nothing is."""
         app = self._app
+        if app is not None and set(self.workers) != set(self.worker_spec) and not self._lock.locked():
+            # A change that its ApplicationMaster could not be told, as while that restarts.
+            with contextlib.suppress(KnitError):
+                await self._correct_state()
         wanted = len(self.worker_spec)
         missing = len(self.observed) < wanted
         settled = not missing and self.granted.granted == self.granted.wanted == wanted
