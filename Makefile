@@ -22,7 +22,7 @@ JVM_SOURCES := pom.xml $(shell find jvm -type f -not -path '*/test/*' 2>/dev/nul
 # Further arguments for pytest, as in: make test-hadoop ARGS="-k kill -x"
 ARGS ?=
 
-.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-kerberos test-airflow test-airflow-oldest test-prefect test-prefect-newest packages demo soak bench ui docs clean
+.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-dask test-kerberos test-airflow test-airflow-oldest test-prefect test-prefect-newest packages demo soak bench ui docs clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ $(READY): pyproject.toml hatch_build.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@bash devtools/system_packages.sh $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow,kerberos,environments,prefect]' --group dev
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow,kerberos,environments,prefect,dask]' --group dev
 	@touch $@
 
 $(PREFECT_READY): pyproject.toml hatch_build.py devtools/prefect_overrides.txt $(READY)
@@ -85,13 +85,16 @@ test-java: ## JUnit
 # Airflow's tests begin.
 test-python: packages $(READY) $(JAR) ## All of pytest
 	@$(MAKE) --no-print-directory test-prefect-newest
-	@$(BIN)/pytest tests/unit tests/hadoop tests/prefect tests/airflow tests/kerberos $(ARGS)
+	@$(BIN)/pytest tests/unit tests/hadoop tests/dask tests/prefect tests/airflow tests/kerberos $(ARGS)
 
 test-unit: $(READY) ## pytest without any daemon
 	@$(BIN)/pytest tests/unit $(ARGS)
 
 test-hadoop: $(READY) $(JAR) ## pytest on the embedded Hadoop
 	@$(BIN)/pytest tests/hadoop $(ARGS)
+
+test-dask: $(READY) $(JAR) ## pytest of Dask clusters on the embedded Hadoop
+	@$(BIN)/pytest tests/dask $(ARGS)
 
 test-kerberos: packages $(READY) $(JAR) ## pytest on an embedded Hadoop with Kerberos
 	@$(BIN)/pytest tests/kerberos $(ARGS)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from knit_provider.environments.conda_creator import CondaCreator as CondaCreator
+    from knit_provider.dask.cluster import DaskYARNCluster as DaskYARNCluster
     from knit_provider.yarn.application import Application as Application
     from knit_provider.yarn.knit import Knit as Knit
     from knit_provider.yarn.rest.yarn_api import YARNAPI as YARNAPI
@@ -25,6 +26,7 @@ _HOMES = {
     "Application": "knit_provider.yarn.application",
     "ApplicationSpec": "knit_provider.yarn.spec",
     "CondaCreator": "knit_provider.environments.conda_creator",
+    "DaskYARNCluster": "knit_provider.dask",
     "File": "knit_provider.yarn.spec",
     "Knit": "knit_provider.yarn.knit",
     "Resources": "knit_provider.yarn.spec",
@@ -37,6 +39,7 @@ __all__ = [
     "Application",
     "ApplicationSpec",
     "CondaCreator",
+    "DaskYARNCluster",
     "File",
     "Knit",
     "Resources",

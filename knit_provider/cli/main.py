@@ -17,6 +17,7 @@ from knit_provider.yarn.errors import KnitError
 
 _COMMANDS = {
     "cluster": "knit_provider.cli.cluster:cluster",
+    "dask": "knit_provider.cli.dask:dask",
     "doctor": "knit_provider.cli.doctor:doctor",
     "env": "knit_provider.cli.env:env",
     "kill": "knit_provider.cli.applications:kill",

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from knit_provider.yarn.container import KeyValueStore
 from knit_provider.yarn.control import ControlClient, ControlCredentials, LeaseKeeper
 from knit_provider.yarn.errors import (
     ApplicationFailed,
@@ -306,6 +307,18 @@ class Application:
         if not wanted:
             raise ConfigurationError("remove_containers was given no container id")
         self.control().remove_containers(wanted)
+
+    @property
+    def kv(self) -> KeyValueStore:
+        """The application's key-value store, which its containers read and write too.
+
+        In a container: :func:`knit_provider.yarn.container.kv`.
+        """
+        return KeyValueStore(self.control().kv, WaitTimeout)
+
+    def secrets(self) -> dict[str, bytes]:
+        """The secrets that were given to :meth:`Knit.submit <knit_provider.yarn.knit.Knit.submit>`, by name."""
+        return dict(self._get_credentials().shared)
 
     def set_progress(self, progress: float) -> None:
         """Tell the ResourceManager how far the application is, 0 to 1."""

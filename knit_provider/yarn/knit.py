@@ -225,6 +225,7 @@ class Knit:
         *,
         checks: bool = True,
         bound: bool | None = None,
+        secrets: Mapping[str, bytes] | None = None,
     ) -> str:
         """Submit an application of any number of services.
 
@@ -233,6 +234,9 @@ class Knit:
             app_id: as in :meth:`start`.
             checks: as in :meth:`start`.
             bound: as in :meth:`start`; default what the spec says, else True inside ``with Knit()``.
+            secrets: bytes by name, 64 KiB in all, that reach the containers among their credentials, in no variable,
+                log or shipped file. :func:`knit_provider.yarn.container.secrets` reads them there, and the owner has
+                them from :meth:`Application.secrets`.
 
         Returns:
             The YARN application id.
@@ -254,6 +258,7 @@ class Knit:
             lang=self.lang,
             lease_seconds=self.lease_seconds,
             upload_always=self.upload_always,
+            shared=secrets,
         )
         app = Application(connection, submitted.app_id, submitted.credentials, am_timeout=self.am_timeout)
         self._remember(app)

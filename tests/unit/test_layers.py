@@ -37,6 +37,19 @@ def test_the_core_knows_no_orchestrator(module: str) -> None:
         assert not {m for m in names if m == foreign or m.startswith(foreign + ".")}, foreign
 
 
+def test_what_travels_to_containers_stands_alone() -> None:
+    assert {m for m in loaded("knit_provider.yarn.container") if m.startswith("knit_provider.")} == {
+        "knit_provider.yarn",
+        "knit_provider.yarn.container",
+    }
+
+
+def test_dask_clusters_know_no_other_orchestrator() -> None:
+    names = loaded("knit_provider.dask")
+    for foreign in ("airflow", "prefect", "knit_provider.hooks", "knit_provider.operators", "knit_provider.cli"):
+        assert not {m for m in names if m == foreign or m.startswith(foreign + ".")}, foreign
+
+
 def test_public_names_load_lazily() -> None:
     import knit_provider
 

@@ -30,10 +30,12 @@ class ControlCredentials:
     Attributes:
         secret: bearer secret, base64url text. Never printed.
         certificate: the ApplicationMaster's X.509 certificate, DER.
+        shared: the submitter's own secrets, which the containers have too.
     """
 
     secret: str = field(repr=False)
     certificate: bytes = field(repr=False)
+    shared: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -42,12 +44,14 @@ class ControlCredentials:
 
     def to_json(self, app_id: str) -> bytes:
         """The content of ``control.json`` in the application's staging directory."""
-        document = {
+        document: dict[str, Any] = {
             "version": 1,
             "application_id": app_id,
             "secret": self.secret,
             "certificate": base64.b64encode(self.certificate).decode("ascii"),
         }
+        if self.shared:
+            document["shared"] = {name: base64.b64encode(value).decode("ascii") for name, value in self.shared.items()}
         return json.dumps(document).encode()
 
     @classmethod
@@ -59,8 +63,9 @@ class ControlCredentials:
         """
         try:
             document = json.loads(text)
-            return cls(document["secret"], base64.b64decode(document["certificate"], validate=True))
-        except (ValueError, KeyError, TypeError, binascii.Error) as e:
+            shared = {name: base64.b64decode(value) for name, value in document.get("shared", {}).items()}
+            return cls(document["secret"], base64.b64decode(document["certificate"], validate=True), shared)
+        except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as e:
             raise KnitError(f"{origin} is damaged ({type(e).__name__}); the application cannot be controlled") from None
 
 
@@ -133,6 +138,36 @@ class ControlClient:
         """Stop these containers and lower their services' targets."""
         return self._call("POST", "/v1/containers/remove", {"ids": list(ids)})
 
+    def change_instances(
+        self,
+        service: str,
+        *,
+        add: Sequence[int] = (),
+        remove: Sequence[int] = (),
+        resources: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Add and remove instances by index, which may be said twice: an index is only used once.
+
+        Args:
+            service: name of the service.
+            add: indices to run; those that there are or ever were are left as they are.
+            remove: indices to end.
+            resources: as in :meth:`scale`.
+
+        Returns:
+            ``service``, ``target``, ``added``, ``removed``, and as they are now ``active``, the indices that run or
+            wait for a container, and ``next``, an index above all that were ever used.
+        """
+        body: dict[str, Any] = {"service": service, "add": list(add), "remove": list(remove)}
+        if resources is not None:
+            body["resources"] = dict(resources)
+        return self._call("POST", "/v1/instances", body)
+
+    def kv(self, path: str, body: Mapping[str, Any], seconds: float = 0.0) -> dict[str, Any]:
+        """A request to the key-value store, whose answer may take so many seconds longer than any other."""
+        # Said twice, a condition on the version would refuse what it has just done itself.
+        return self._call("POST", path, body, repeat="if_version" not in body, seconds=seconds)
+
     def renew_lease(self) -> dict[str, Any]:
         """Keep a bound application alive for another lease period."""
         return self._call("POST", "/v1/lease", {}, repeat=False)
@@ -170,7 +205,7 @@ class ControlClient:
             assert_fingerprint=self._credentials.fingerprint,
             assert_hostname=False,
             cert_reqs="CERT_NONE",
-            timeout=urllib3.Timeout(connect=min(5.0, self._timeout), read=self._timeout),
+            timeout=urllib3.Timeout(connect=self._timeout, read=self._timeout),
             retries=False,
             maxsize=4,
         )
@@ -179,20 +214,26 @@ class ControlClient:
         return pool
 
     def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, repeat: bool = True
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        repeat: bool = True,
+        seconds: float = 0.0,
     ) -> dict[str, Any]:
         try:
-            return self._send(self._connect(), method, path, body)
-        except _NoConnection as e:
-            # Nothing reached the ApplicationMaster, so saying it again is safe.
-            return self._find_again(method, path, body, e)
+            return self._send(self._connect(), method, path, body, seconds)
+        except (_NoConnection, _Recovering) as e:
+            # Nothing was done yet, so saying it again is safe.
+            return self._find_again(method, path, body, seconds, e)
         except urllib3.exceptions.HTTPError as e:
             if repeat:
-                return self._find_again(method, path, body, e)
+                return self._find_again(method, path, body, seconds, e)
             raise self._unreachable(e) from e
 
     def _find_again(
-        self, method: str, path: str, body: Mapping[str, Any] | None, cause: urllib3.exceptions.HTTPError
+        self, method: str, path: str, body: Mapping[str, Any] | None, seconds: float, cause: Exception
     ) -> dict[str, Any]:
         """Try the address that the ResourceManager has now.
 
@@ -202,14 +243,22 @@ class ControlClient:
         backoff = Backoff.for_waiting(self._restart_seconds, shortest=0.2, longest=1.0)
         while True:
             try:
-                return self._send(self._connect(again=True), method, path, body)
+                return self._send(self._connect(again=True), method, path, body, seconds)
+            except _Recovering:
+                if not backoff.sleep():
+                    raise
             except urllib3.exceptions.HTTPError as e:
                 refused = isinstance(e, _NoConnection) and e.refused
                 if not refused or not backoff.sleep():
                     raise self._unreachable(e) from cause
 
     def _send(
-        self, pool: urllib3.HTTPSConnectionPool, method: str, path: str, body: Mapping[str, Any] | None
+        self,
+        pool: urllib3.HTTPSConnectionPool,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        seconds: float = 0.0,
     ) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._credentials.secret}", "Accept": "application/json"}
         payload = None
@@ -217,7 +266,9 @@ class ControlClient:
             payload = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
         try:
-            answer = pool.request(method, path, body=payload, headers=headers, preload_content=False)
+            # The handshake counts as connecting, and takes an ApplicationMaster that has just come up its time.
+            timeout = urllib3.Timeout(connect=self._timeout, read=self._timeout + seconds)
+            answer = pool.request(method, path, body=payload, headers=headers, preload_content=False, timeout=timeout)
         except urllib3.exceptions.NewConnectionError as e:
             raise _NoConnection(str(e), refused="refused" in str(e).lower()) from e
         except urllib3.exceptions.ConnectTimeoutError as e:
@@ -252,6 +303,8 @@ class ControlClient:
                 f"the ApplicationMaster of {self.app_id} at {pool.host}:{pool.port} refused our secret; "
                 "control.json in the application's staging directory belongs to another submission"
             )
+        if status == 503:
+            raise _Recovering(f"{self.app_id}: {value.get('message')}")
         raise KnitError(f"{self.app_id}: {value.get('message') or value.get('error') or f'HTTP {status} for {path}'}")
 
     def _unreachable(self, cause: Exception) -> ApplicationMasterUnreachable:
@@ -270,6 +323,10 @@ class _NoConnection(urllib3.exceptions.HTTPError):
     def __init__(self, message: str, *, refused: bool) -> None:
         super().__init__(message)
         self.refused = refused
+
+
+class _Recovering(ApplicationMasterUnreachable):
+    """A later attempt is up and still reads what the earlier one has left."""
 
 
 def _short(e: BaseException) -> str:

@@ -39,7 +39,8 @@ class Service:
         nodes: hosts to run on.
         racks: racks to run on.
         relax_locality: whether other hosts and racks will do when those named are full. Default False.
-        when_empty: what the service does when it has no container left to run: ``finish`` (default) or ``stay``.
+        when_empty: what the service does when it has no container left to run: ``finish`` (default), ``stay``, or
+            ``end``, which ends the application whatever the other services do.
     """
 
     resources: Resources
@@ -103,7 +104,7 @@ class Service:
         keep(self, "nodes", fields.unique(self.nodes, "nodes", fields.word))
         keep(self, "racks", fields.unique(self.racks, "racks", fields.word))
         keep(self, "relax_locality", fields.flag(self.relax_locality, "relax_locality"))
-        keep(self, "when_empty", fields.choice(self.when_empty, "when_empty", ("finish", "stay")))
+        keep(self, "when_empty", fields.choice(self.when_empty, "when_empty", ("finish", "stay", "end")))
 
     @classmethod
     def from_dict(cls, value: object, base: Path | None = None) -> Service:

@@ -38,7 +38,7 @@ from knit_provider.yarn.submission.ledger import read_ledger
 from knit_provider.yarn.submission.lifetime import set_lifetime_when_running
 from knit_provider.yarn.submission.preflight import preflight
 from knit_provider.yarn.submission.scripts import RUN_SCRIPT, master_script, script_name, service_script
-from knit_provider.yarn.submission.secrets import AppSecrets, new_secrets
+from knit_provider.yarn.submission.secrets import AppSecrets, check_shared, new_secrets
 from knit_provider.yarn.submission.staging import (
     CONTROL_FILE,
     LIFETIME_FILE,
@@ -79,6 +79,7 @@ def submit(
     lang: str = "C.UTF-8",
     lease_seconds: int = 90,
     upload_always: bool = False,
+    shared: Mapping[str, bytes] | None = None,
 ) -> Submitted:
     """Submit an application and return once the ResourceManager has accepted it.
 
@@ -91,12 +92,14 @@ def submit(
         lang: language setting of the containers.
         lease_seconds: length of the lease.
         upload_always: upload files even where the cache in HDFS has their content.
+        shared: secrets for the containers, by name.
 
     Raises:
         ConfigurationError, CheckFailed: nothing was submitted, and nothing is left behind.
         SubmissionRejected: the ResourceManager refused it, or the id has run already.
     """
     scripts = _scripts(spec, lang)
+    shared = check_shared(shared)
     jar = am.package_file(am.JAR, connection.jar)
     package = {am.JAR: jar, am.LAUNCHER: am.package_file(am.LAUNCHER)}
     connection.check_login()
@@ -111,12 +114,14 @@ def submit(
     base = open_base(connection.files, connection.paths, connection.user)
     if bound and base.refusal:
         raise ConfigurationError(f"the application cannot be bound: {base.refusal}")
+    if shared and base.refusal:
+        raise ConfigurationError(f"the application cannot be given secrets: {base.refusal}")
     replication = connection.conf.short("replication_factor")
     with Transfer(connection.files, connection.paths, upload_always=upload_always, replication=replication) as transfer:
         shipped = transfer.ship(spec, package)
     owned_by_caller = app_id is not None
     app_id = app_id or connection.bridge.new_application().application_id
-    app_secrets = new_secrets(app_id, spec.lifetime)
+    app_secrets = new_secrets(app_id, spec.lifetime, shared)
     try:
         submission, staged_secret = _stage(
             connection,
@@ -232,8 +237,9 @@ def _stage(
         # Left by a try of the same id that never reached the ResourceManager.
         remove_staging(files, paths, app_id)
         staged = write_staging(files, base, app_id, content, {CONTROL_FILE: control}, stamp)
-    if staged.refusal and bound:
-        raise ConfigurationError(f"the application cannot be bound: {staged.refusal}")
+    if staged.refusal and (bound or app_secrets.shared):
+        lacking = "be bound" if bound else "be given secrets"
+        raise ConfigurationError(f"the application cannot {lacking}: {staged.refusal}")
     secret = not staged.refusal
     actual = {name: _private(staged.files[name]) for name in scripts}
     written = staged.files[SPEC_FILE]

@@ -122,7 +122,7 @@ def test_a_spec_is_frozen_and_can_be_replaced_copied_and_pickled():
         ({"depends_on": "scheduler"}, "services.worker.depends_on", "write ['scheduler']"),
         ({"depends_on": ["scheduler"]}, "services.worker.depends_on[0]", "no service 'scheduler'"),
         ({"allow_failures": "no"}, "services.worker.allow_failures", "true or false"),
-        ({"when_empty": "sleep"}, "services.worker.when_empty", "finish, stay"),
+        ({"when_empty": "sleep"}, "services.worker.when_empty", "finish, stay, end"),
         ({"nodes": ["a,b"]}, "services.worker.nodes[0]", "commas"),
         ({"racks": [""]}, "services.worker.racks[0]", "empty"),
         ({"node_label": "a && b"}, "services.worker.node_label", "node_label"),

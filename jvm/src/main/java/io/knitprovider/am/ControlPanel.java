@@ -6,6 +6,7 @@ import io.knitprovider.am.spec.ApplicationSpec;
 import io.knitprovider.am.spec.Resources;
 import io.knitprovider.am.spec.ServiceSpec;
 import io.knitprovider.am.state.ApplicationState;
+import io.knitprovider.am.state.KeyValueStore;
 import io.knitprovider.am.state.Outcome;
 import io.knitprovider.am.store.Journal;
 import io.knitprovider.common.Json;
@@ -93,8 +94,33 @@ final class ControlPanel implements ControlActions {
     return answer;
   }
 
+  @Override
+  public JSONObject change(
+      String service, List<Integer> add, List<Integer> remove, Resources resources) {
+    JSONObject answer = state.change(service, add, remove, resources);
+    Log.info(
+        "changed "
+            + service
+            + ": added "
+            + answer.get("added")
+            + ", removed "
+            + answer.get("removed"));
+    settle();
+    return answer;
+  }
+
+  @Override
+  public KeyValueStore values() {
+    return state.values;
+  }
+
   private void settle() {
     wake.run();
+    keep();
+  }
+
+  @Override
+  public void keep() {
     try {
       if (!journal.awaitFlush(JOURNAL_PATIENCE_MS)) {
         Log.warn("the journal is late: a next attempt may not know of the last change");

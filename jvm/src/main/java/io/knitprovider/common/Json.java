@@ -142,6 +142,21 @@ public final class Json {
     return result;
   }
 
+  /** The whole numbers of an array, each within two bounds; an absent field is an empty list. */
+  public static List<Integer> integers(JSONObject json, String field, int low, int high) {
+    List<Integer> result = new ArrayList<>();
+    for (Object value : array(json, field)) {
+      String name = field + "[" + result.size() + "]";
+      long number = integer(value, name);
+      if (number < low || number > high) {
+        throw new InvalidInput(
+            name + " is " + number + "; it has to lie between " + low + " and " + high);
+      }
+      result.add((int) number);
+    }
+    return result;
+  }
+
   /** An object of strings; an absent or null field is an empty map. */
   public static Map<String, String> stringMap(JSONObject json, String field) {
     JSONObject object = objectOrNull(json, field);

@@ -1,6 +1,7 @@
 package io.knitprovider.am.control;
 
 import io.knitprovider.am.spec.Resources;
+import io.knitprovider.am.state.KeyValueStore;
 import io.knitprovider.am.state.Outcome;
 import java.util.List;
 import org.json.JSONArray;
@@ -17,6 +18,14 @@ public interface ControlActions {
   JSONObject scale(String service, Integer instances, Integer delta, Resources resources);
 
   JSONObject remove(List<String> containerIds);
+
+  /** Adds and removes instances by index; {@code resources} are those of the added ones. */
+  JSONObject change(String service, List<Integer> add, List<Integer> remove, Resources resources);
+
+  KeyValueStore values();
+
+  /** Returns once a later attempt would know of all changes so far. */
+  void keep();
 
   /** Milliseconds left, or null where the application is not bound. */
   Long renewLease();

@@ -4,6 +4,7 @@ import io.knitprovider.am.Log;
 import io.knitprovider.am.spec.Resources;
 import io.knitprovider.am.state.Outcome;
 import io.knitprovider.am.state.UnknownContainer;
+import io.knitprovider.am.state.VersionConflict;
 import io.knitprovider.common.InvalidInput;
 import io.knitprovider.common.Json;
 import java.util.Arrays;
@@ -19,15 +20,18 @@ import org.json.JSONObject;
 final class ControlApi {
 
   private static final int MOST_INSTANCES = 100_000;
+  private static final int MOST_INDEX = 100_000_000;
 
-  /** All that a container's own secret is good for. */
+  /** All that a container's own secret is good for, beside the key-value store. */
   private static final Set<String> FOR_WORKERS =
       new HashSet<>(Arrays.asList("GET /v1/status", "POST /v1/progress"));
 
   private final ControlActions actions;
+  private final KeyValueApi values;
 
   ControlApi(ControlActions actions) {
     this.actions = actions;
+    this.values = new KeyValueApi(actions);
   }
 
   /** Answers a request; never throws. */
@@ -35,7 +39,8 @@ final class ControlApi {
     String request = method + " " + path;
     boolean allowed =
         role == ControlSecrets.Role.OWNER
-            || (role == ControlSecrets.Role.WORKER && FOR_WORKERS.contains(request));
+            || (role == ControlSecrets.Role.WORKER
+                && (FOR_WORKERS.contains(request) || KeyValueApi.REQUESTS.contains(request)));
     if (!allowed) {
       return ControlReply.unauthorized();
     }
@@ -45,6 +50,8 @@ final class ControlApi {
       return ControlReply.error(400, "InvalidInput", e.getMessage());
     } catch (UnknownContainer e) {
       return ControlReply.error(404, "UnknownContainer", e.getMessage());
+    } catch (VersionConflict e) {
+      return ControlReply.error(409, "VersionConflict", e.getMessage());
     } catch (RuntimeException e) {
       Log.error(request + " failed", e);
       return ControlReply.error(500, "Internal", Log.describe(e));
@@ -68,14 +75,29 @@ final class ControlApi {
         actions.shutdown(Outcome.parse(body));
         return ControlReply.ok(new JSONObject());
       case "POST /v1/scale":
+      case "POST /v1/instances":
       case "POST /v1/containers/remove":
-        ControlReply refusal = refusal();
-        if (refusal != null) {
-          return refusal;
-        }
-        return request.endsWith("/scale") ? scale(body) : remove(body);
+        return change(request, body);
       default:
+        if (KeyValueApi.REQUESTS.contains(request)) {
+          return actions.isRecovering() ? refusal() : values.answer(request, body);
+        }
         return ControlReply.error(404, "UnknownPath", "there is no " + request);
+    }
+  }
+
+  private ControlReply change(String request, JSONObject body) {
+    ControlReply refusal = refusal();
+    if (refusal != null) {
+      return refusal;
+    }
+    switch (request) {
+      case "POST /v1/scale":
+        return scale(body);
+      case "POST /v1/instances":
+        return instances(body);
+      default:
+        return remove(body);
     }
   }
 
@@ -119,10 +141,24 @@ final class ControlApi {
         absolute ? (Integer) Json.between(body, "instances", 0, 0, MOST_INSTANCES) : null;
     Integer delta =
         absolute ? null : (Integer) Json.between(body, "delta", 0, -MOST_INSTANCES, MOST_INSTANCES);
+    return ControlReply.ok(actions.scale(service, instances, delta, resources(service, body)));
+  }
+
+  private ControlReply instances(JSONObject body) {
+    String service = Json.string(body, "service");
+    return ControlReply.ok(
+        actions.change(
+            service,
+            Json.integers(body, "add", 0, MOST_INDEX),
+            Json.integers(body, "remove", 0, MOST_INDEX),
+            resources(service, body)));
+  }
+
+  private Resources resources(String service, JSONObject body) {
     Resources own = actions.resourcesOf(service);
-    Resources resources =
-        Json.has(body, "resources") && own != null ? Resources.parse(body, "resources", own) : null;
-    return ControlReply.ok(actions.scale(service, instances, delta, resources));
+    return Json.has(body, "resources") && own != null
+        ? Resources.parse(body, "resources", own)
+        : null;
   }
 
   private ControlReply remove(JSONObject body) {

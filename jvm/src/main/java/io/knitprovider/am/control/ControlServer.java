@@ -18,11 +18,13 @@ import java.security.GeneralSecurityException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.Executor;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLParameters;
+import org.json.JSONObject;
 
 /**
  * The only port that the ApplicationMaster opens: HTTPS with the application's own certificate, and
@@ -127,7 +129,7 @@ public final class ControlServer {
     pool.allowCoreThreadTimeOut(true);
     server.setExecutor(pool);
     ControlApi api = new ControlApi(actions);
-    server.createContext("/", exchange -> handle(exchange, secrets, api));
+    server.createContext("/", exchange -> handle(exchange, secrets, api, pool));
     server.start();
   }
 
@@ -147,12 +149,34 @@ public final class ControlServer {
     }
   }
 
-  private static void handle(HttpExchange exchange, ControlSecrets secrets, ControlApi api)
+  private static void handle(
+      HttpExchange exchange, ControlSecrets secrets, ControlApi api, Executor executor)
       throws IOException {
+    ControlReply reply = null;
     try {
-      send(exchange, reply(exchange, secrets, api));
+      reply = reply(exchange, secrets, api);
+      if (reply.later == null) {
+        send(exchange, reply);
+      }
     } catch (RuntimeException e) {
       Log.error("the control channel failed", e);
+      reply = null;
+    } finally {
+      if (reply == null || reply.later == null) {
+        exchange.close();
+      }
+    }
+    if (reply != null && reply.later != null) {
+      reply.later.whenCompleteAsync((body, error) -> sendLater(exchange, body), executor);
+    }
+  }
+
+  /** Whoever has waited may be gone by now, which is nobody's trouble but its own. */
+  private static void sendLater(HttpExchange exchange, JSONObject body) {
+    try {
+      send(exchange, ControlReply.ok(body));
+    } catch (IOException | RuntimeException e) {
+      Log.debug("somebody did not wait for an answer: " + Log.describe(e));
     } finally {
       exchange.close();
     }

@@ -11,7 +11,9 @@ public final class ServiceSpec {
     /** It is done; the application ends when all services are. */
     FINISH,
     /** It waits for somebody to scale it up. */
-    STAY
+    STAY,
+    /** It ends the application, whatever the other services do. */
+    END
   }
 
   /** The link name of the script that every container of a service runs. */

@@ -136,7 +136,7 @@ public final class SpecReader {
         return choice;
       }
     }
-    throw new InvalidInput("when_empty is " + value + "; it has to be finish or stay");
+    throw new InvalidInput("when_empty is " + value + "; it has to be finish, stay or end");
   }
 
   private static Map<String, LocalFile> readFiles(JSONObject json) {

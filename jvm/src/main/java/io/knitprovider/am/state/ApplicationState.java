@@ -36,6 +36,9 @@ public final class ApplicationState {
   final Map<String, ServiceState> services = new LinkedHashMap<>();
   final ContainerBook book = new ContainerBook();
 
+  /** What the application's parts tell each other. */
+  public final KeyValueStore values;
+
   private final boolean hasMasterScript;
   private final List<AskGroup> groups = new ArrayList<>();
   private final List<ContainerRecord> stops = new ArrayList<>();
@@ -46,6 +49,7 @@ public final class ApplicationState {
   public ApplicationState(ApplicationSpec spec, Clock clock, JournalSink journal) {
     this.clock = clock;
     this.journal = journal;
+    this.values = new KeyValueStore(journal);
     this.hasMasterScript = spec.masterScript != null;
     for (ServiceSpec service : spec.services) {
       services.put(service.name, new ServiceState(service));
@@ -295,6 +299,17 @@ public final class ApplicationState {
     return new Scaling(this).remove(ids);
   }
 
+  /**
+   * Adds and removes instances by index. An index is used once: one that there is or was already is
+   * not added again, so that the same request may come twice.
+   *
+   * @param resources what the added ones ask for, or null for the service's own
+   */
+  public synchronized JSONObject change(
+      String service, List<Integer> add, List<Integer> remove, Resources resources) {
+    return new Scaling(this).change(service, add, remove, resources);
+  }
+
   void stop(ContainerRecord record, ContainerRecord.State as) {
     record.leaving = as;
     if (record.held) {
@@ -421,7 +436,9 @@ public final class ApplicationState {
         }
       }
     }
-    if (!hasMasterScript && services.values().stream().allMatch(ServiceState::isDone)) {
+    boolean allDone = services.values().stream().allMatch(ServiceState::isDone);
+    boolean ended = services.values().stream().anyMatch(ServiceState::endsApplication);
+    if (ended || (allDone && !hasMasterScript)) {
       end(Outcome.succeeded(summary()));
     }
     return any;

@@ -33,6 +33,7 @@ public final class Recovery {
       for (JSONObject entry : entries) {
         apply(entry);
       }
+      state.values.leap();
       state.book.active().forEach(record -> unheard.add(record.id));
     }
   }
@@ -71,6 +72,9 @@ public final class Recovery {
         break;
       case "master":
         masterStarted = true;
+        break;
+      case "kv":
+        state.values.replay(entry);
         break;
       case "finish":
         outcome = Outcome.parse(entry);

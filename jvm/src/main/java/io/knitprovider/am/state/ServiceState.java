@@ -43,9 +43,14 @@ final class ServiceState {
     return instance;
   }
 
+  /** A number above all that were ever used. */
+  int nextIndex() {
+    return instances.isEmpty() ? 0 : instances.lastKey() + 1;
+  }
+
   /** The indices of so many new instances, each a number that was never used before. */
   List<Integer> grow(int count, Resources resources) {
-    int next = instances.isEmpty() ? 0 : instances.lastKey() + 1;
+    int next = nextIndex();
     List<Integer> added = new ArrayList<>();
     for (int index = next; index < next + count; index++) {
       put(index, resources);
@@ -106,6 +111,11 @@ final class ServiceState {
 
   boolean isDone() {
     return spec.whenEmpty == ServiceSpec.WhenEmpty.FINISH && target() == 0;
+  }
+
+  /** Whether the application is over because this service is. */
+  boolean endsApplication() {
+    return spec.whenEmpty == ServiceSpec.WhenEmpty.END && released && target() == 0;
   }
 
   /** How many containers the service wants, those it has included. */

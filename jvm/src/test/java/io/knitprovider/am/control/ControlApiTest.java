@@ -34,6 +34,11 @@ class ControlApiTest {
     "POST, /v1/lease, WORKER, 401",
     "DELETE, /v1/lease, WORKER, 401",
     "POST, /v1/shutdown, WORKER, 401",
+    "POST, /v1/instances, WORKER, 401",
+    "POST, /v1/kv/list, WORKER, 200",
+    "POST, /v1/kv/list, STRANGER, 401",
+    "POST, /v1/kv/nothing, WORKER, 401",
+    "POST, /v1/kv/nothing, OWNER, 404",
     "GET, /v1/nothing, WORKER, 401",
     "GET, /v1/nothing, OWNER, 404",
     "PUT, /v1/status, OWNER, 404",
@@ -82,6 +87,67 @@ class ControlApiTest {
     assertEquals(400, reply.status);
     assertEquals("InvalidInput", reply.body.getString("error"));
     assertTrue(actions.calls.isEmpty());
+  }
+
+  @Test
+  void instancesAreNamedByIndex() {
+    String body = "{\"service\":\"w\",\"add\":[3,4],\"remove\":[1]}";
+    assertEquals(200, owner("POST", "/v1/instances", body).status);
+    assertEquals("[change w [3, 4] [1] null]", actions.calls.toString());
+    for (String bad : new String[] {"{}", "{\"service\":\"w\",\"add\":[-1]}", "{\"add\":3}"}) {
+      assertEquals(400, owner("POST", "/v1/instances", bad).status, bad);
+    }
+  }
+
+  private JSONObject worker(String path, String body) {
+    ControlReply reply = api.answer(ControlSecrets.Role.WORKER, "POST", "/v1/kv/" + path, body);
+    assertEquals(200, reply.status);
+    return reply.later == null ? reply.body : reply.later.join();
+  }
+
+  @Test
+  void containersKeepValuesForEachOther() {
+    assertEquals(1, worker("set", "{\"key\":\"a/b\",\"value\":\"x\"}").getInt("version"));
+    assertEquals("[keep]", actions.calls.toString(), "answered once it is safe");
+    assertEquals("x", worker("get", "{\"key\":\"a/b\"}").getString("value"));
+    assertTrue(worker("get", "{\"key\":\"a\"}").isNull("value"));
+    assertEquals("{\"a/b\":\"x\"}", worker("list", "{}").getJSONObject("values").toString());
+    assertTrue(worker("delete", "{\"key\":\"a/b\"}").getBoolean("deleted"));
+    assertTrue(worker("list", "{\"prefix\":\"a\"}").getJSONObject("values").isEmpty());
+  }
+
+  @Test
+  void aConditionThatDoesNotHoldIsAConflict() {
+    String onlyIfNew = "{\"key\":\"k\",\"value\":\"x\",\"if_version\":0}";
+    assertEquals(200, owner("POST", "/v1/kv/set", onlyIfNew).status);
+    ControlReply second = owner("POST", "/v1/kv/set", onlyIfNew);
+    assertEquals(409, second.status);
+    assertEquals("VersionConflict", second.body.getString("error"));
+  }
+
+  @Test
+  void aWatchIsAnsweredByTheChangeOrWhenItsTimeIsUp() {
+    String body = "{\"key\":\"k\",\"since\":0,\"timeout_s\":20}";
+    ControlReply reply = owner("POST", "/v1/kv/watch", body);
+    assertTrue(reply.later != null && !reply.later.isDone());
+    worker("set", "{\"key\":\"other\",\"value\":\"x\"}");
+    assertTrue(!reply.later.isDone());
+    worker("set", "{\"key\":\"k\",\"value\":\"x\"}");
+    JSONObject change = reply.later.join().getJSONArray("changes").getJSONObject(0);
+    assertEquals(
+        "k x 2", change.get("key") + " " + change.get("value") + " " + change.get("version"));
+    JSONObject nothing = worker("watch", "{\"key\":\"k\",\"since\":2,\"timeout_s\":0.05}");
+    assertTrue(nothing.getJSONArray("changes").isEmpty());
+    assertEquals(2, nothing.getInt("revision"));
+  }
+
+  @Test
+  void valuesAreNotServedBeforeTheyAreRecovered() {
+    actions.recovering = true;
+    assertEquals(503, owner("POST", "/v1/kv/get", "{\"key\":\"k\"}").status);
+    actions.recovering = false;
+    actions.ending = true;
+    assertEquals(200, owner("POST", "/v1/kv/get", "{\"key\":\"k\"}").status);
   }
 
   @Test

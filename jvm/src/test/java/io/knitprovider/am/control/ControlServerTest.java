@@ -19,8 +19,14 @@ import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.security.KeyStore;
 import java.security.cert.X509Certificate;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import javax.net.ssl.HttpsURLConnection;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManager;
@@ -145,6 +151,26 @@ class ControlServerTest {
     assertEquals(401, request("POST", "/v1/shutdown", "Bearer worker-secret", new byte[0]));
     assertEquals(200, request("GET", "/v1/status", "Bearer worker-secret", null));
     assertTrue(actions.calls.isEmpty());
+  }
+
+  @Test
+  void whoWaitsForAChangeHoldsUpNobodyElse() throws Exception {
+    ExecutorService callers = Executors.newCachedThreadPool();
+    try {
+      byte[] watch = "{\"key\":\"k\",\"timeout_s\":20}".getBytes(StandardCharsets.UTF_8);
+      List<Future<Integer>> waiting = new ArrayList<>();
+      for (int i = 0; i < 40; i++) {
+        waiting.add(
+            callers.submit(() -> request("POST", "/v1/kv/watch", "Bearer worker-secret", watch)));
+      }
+      assertEquals(200, request("GET", "/v1/status", "Bearer owner-secret", null));
+      actions.values.set("k", "x", null);
+      for (Future<Integer> each : waiting) {
+        assertEquals(200, each.get(20, TimeUnit.SECONDS));
+      }
+    } finally {
+      callers.shutdownNow();
+    }
   }
 
   @Test

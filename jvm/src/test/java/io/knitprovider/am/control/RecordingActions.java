@@ -1,6 +1,7 @@
 package io.knitprovider.am.control;
 
 import io.knitprovider.am.spec.Resources;
+import io.knitprovider.am.state.KeyValueStore;
 import io.knitprovider.am.state.Outcome;
 import io.knitprovider.am.state.UnknownContainer;
 import java.util.ArrayList;
@@ -12,6 +13,7 @@ import org.json.JSONObject;
 final class RecordingActions implements ControlActions {
 
   final List<String> calls = new ArrayList<>();
+  final KeyValueStore values = new KeyValueStore(entry -> {});
   Resources own;
   boolean unknown;
   boolean recovering;
@@ -45,6 +47,23 @@ final class RecordingActions implements ControlActions {
     }
     calls.add("remove " + containerIds);
     return new JSONObject();
+  }
+
+  @Override
+  public JSONObject change(
+      String service, List<Integer> add, List<Integer> remove, Resources resources) {
+    calls.add("change " + service + " " + add + " " + remove + " " + resources);
+    return new JSONObject();
+  }
+
+  @Override
+  public KeyValueStore values() {
+    return values;
+  }
+
+  @Override
+  public void keep() {
+    calls.add("keep");
   }
 
   @Override

@@ -83,6 +83,29 @@ class RecoveryTest {
   }
 
   @Test
+  void theStoreIsTakenOver() {
+    ApplicationState state = first(SpecBuilder.one(1));
+    state.values.set("kept", "a", null);
+    state.values.set("kept", "b", null);
+    long last = state.values.set("gone", "c", null);
+    state.values.delete("gone", null);
+    takeOver(SpecBuilder.one(1));
+    assertEquals("{\"kept\":\"b\"}", second.values.list("").getJSONObject("values").toString());
+    assertTrue(second.values.set("new", "d", null) > last + 1, "no number is given twice");
+  }
+
+  @Test
+  void indicesAreTakenOver() {
+    ApplicationSpec spec = SpecBuilder.one(1);
+    ApplicationState state = first(spec);
+    state.change("work", Arrays.asList(7, 9), Arrays.asList(0), null);
+    takeOver(spec);
+    JSONObject now = second.change("work", Arrays.asList(7), Collections.emptyList(), null);
+    assertEquals("[7,9]", now.getJSONArray("active").toString());
+    assertEquals(10, now.getInt("next"));
+  }
+
+  @Test
   void whatHasFinishedIsNotRunAgain() {
     ApplicationSpec spec = SpecBuilder.one(2);
     ApplicationState state = first(spec);

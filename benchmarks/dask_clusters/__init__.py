@@ -1,0 +1,1 @@
+"""Dask clusters: this project's beside dask-yarn's."""

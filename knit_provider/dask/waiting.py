@@ -1,0 +1,101 @@
+"""How many workers a cluster has been granted of those it wants, and why it has no more."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from knit_provider.dask import node
+from knit_provider.dask.application import WORKER
+from knit_provider.yarn.application import Application
+from knit_provider.yarn.container import KeyValueStore
+from knit_provider.yarn.errors import ApplicationNotFound, KnitError
+from knit_provider.yarn.knit import Knit
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Granted:
+    """What has become of a cluster's request for workers.
+
+    Attributes:
+        wanted: containers that the application wants.
+        granted: containers that YARN has given it.
+        reason: why it has no more; empty where it has all, or nobody can tell.
+        refused: why containers cannot run a worker; empty where they can.
+        ended: how the application ended; empty where it has not.
+        differs: containers whose versions are not the client's, with both.
+    """
+
+    wanted: int
+    granted: int
+    reason: str = ""
+    refused: str = ""
+    ended: str = ""
+    differs: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        if self.ended:
+            return self.ended
+        text = f"{self.granted} of {self.wanted} workers have a container"
+        said = "; ".join(part for part in (self.reason if self.granted < self.wanted else "", self.refused) if part)
+        return f"{text}: {said}" if said else text
+
+
+def look(knit: Knit, app: Application, memory: int, names: Collection[str] = ()) -> Granted:
+    """Ask the ApplicationMaster and, where something is missing, the ResourceManager.
+
+    Args:
+        knit: the cluster.
+        app: the application.
+        memory: of a worker's container, MiB.
+        names: the workers that are wanted now; what others said is of no matter any more.
+    """
+    try:
+        report = app.report()
+    except ApplicationNotFound as e:
+        return Granted(0, 0, ended=str(e))
+    if report.terminal:
+        why = report.diagnostics or "no reason given"
+        return Granted(0, 0, ended=f"{app.id} has ended ({report.final_status}): {why}")
+    if report.state != "RUNNING":
+        why = f"{app.id} is {report.state}; {_room(knit, report.queue, memory)}. {report.diagnostics}"
+        return Granted(0, 0, reason=why.strip())
+    # Who looks every few seconds need not wait for an ApplicationMaster that is away.
+    control = app.quick_control()
+    counts = control.status().get("services", {}).get(WORKER, {})
+    wanted, running = int(counts.get("target", 0)), int(counts.get("running", 0))
+    said = KeyValueStore(control.kv).list("dask/")
+    refused = next(
+        (t for key, t in said.items() if key.startswith(node.REFUSED) and key.rpartition("/")[2] in names), ""
+    )
+    differs = frozenset(text for key, text in said.items() if key.startswith(node.DIFFERS))
+    reason = _room(knit, report.queue, memory) if running < wanted else ""
+    return Granted(wanted, running, reason, refused, differs=differs)
+
+
+def _room(knit: Knit, queue: str, memory: int) -> str:
+    """What the ResourceManager has left, in words."""
+    try:
+        free = [int(node.get("availMemoryMB") or 0) for node in knit.yarn_api.nodes() if node.get("state") == "RUNNING"]
+        own = knit.yarn_api.queue(queue)
+    except KnitError as e:
+        log.debug("the room in %s: %s", queue, e)
+        return "the ResourceManager does not say why"
+    if own is not None and own.state not in ("", "RUNNING"):
+        return f"queue {queue} is {own.state}"
+    if own is not None and _share(own.raw, "absoluteUsedCapacity") >= _share(own.raw, "absoluteMaxCapacity", 100.0):
+        return f"queue {queue} is full"
+    most = max(free, default=0)
+    if most < memory:
+        return f"no node has {memory} MiB free for queue {queue}; the roomiest of {len(free)} has {most} MiB"
+    return f"queue {queue} has not granted more yet"
+
+
+def _share(raw: object, name: str, default: float = 0.0) -> float:
+    try:
+        return float(raw[name])  # type: ignore[index]
+    except (KeyError, TypeError, ValueError):
+        return default

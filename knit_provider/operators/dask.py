@@ -1,0 +1,263 @@
+"""Dask clusters as Airflow tasks: one starts a cluster for the tasks between, the other ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import BaseOperator
+
+from knit_provider.hooks.knit import KnitHook
+from knit_provider.operators.arguments import whole
+from knit_provider.operators.identity import Action, ApplicationStore, decide
+from knit_provider.yarn.errors import (
+    ApplicationNotFound,
+    AuthenticationFailed,
+    CheckFailed,
+    ConfigurationError,
+    KnitError,
+    PermissionDenied,
+)
+from knit_provider.yarn.report import ApplicationReport
+
+if TYPE_CHECKING:
+    from knit_provider.yarn.knit import Knit
+
+# Trying again cannot mend these.
+_PERMANENT = (ConfigurationError, CheckFailed, AuthenticationFailed, PermissionDenied)
+_KILL_SECONDS = 3.0
+
+
+class DaskYARNClusterStartOperator(BaseOperator):
+    """Starts a Dask cluster with its scheduler in a container, for the tasks that follow.
+
+    The cluster's id is stored before anything is submitted, so that a later try goes on with the same cluster; this
+    needs the task state store of Airflow 3.3. In a task, ``DaskYARNCluster.from_application_id(app_id, knit=...)``
+    connects to it. :class:`DaskYARNClusterStopOperator` ends it; so does its lifetime, whatever becomes of Airflow.
+
+    Args:
+        n_workers: workers to begin with (default 1).
+        memory: of each worker's container: MiB, or with a suffix (default 2 GiB).
+        cpus: virtual cores and threads of each (default 1).
+        env: a packed Python environment with distributed.
+        app_name: name of the cluster (default ``<dag id>.<task id>``).
+        worker_env: environment variables of the workers.
+        files: files and archives for the workers.
+        yarn_conn_id: connection of type ``yarn`` (default ``yarn_default``).
+        yarn_queue: YARN queue (default the connection's, else ``default``).
+        container_resources: further resources of each worker, such as ``{"yarn.io/gpu": 1}``.
+        lifetime: after which YARN ends it at the latest (default ``"1 d"``).
+        idle_timeout: after which it ends itself when nobody uses it, such as ``"1 h"`` (default never).
+        wait_for_workers: workers to wait for (default none: they come as they are granted).
+        timeout_seconds: how long to wait for them (default 600).
+        cluster_options: further arguments of :class:`~knit_provider.dask.DaskYARNCluster`.
+
+    Returns:
+        The YARN application id. The XComs ``app_id``, ``tracking_url``, ``scheduler_address`` and ``dashboard_link``
+        tell more.
+
+    Example:
+        >>> start = DaskYARNClusterStartOperator(task_id="start", n_workers=4, env="hdfs:///envs/dask.tar.gz")
+        >>> stop = DaskYARNClusterStopOperator(task_id="stop", app_id=start.output)
+        >>> start.as_setup() >> work >> stop.as_teardown(setups=start)       # doctest: +SKIP
+    """
+
+    template_fields: Sequence[str] = (
+        "n_workers",
+        "memory",
+        "cpus",
+        "env",
+        "app_name",
+        "worker_env",
+        "files",
+        "yarn_conn_id",
+        "yarn_queue",
+        "container_resources",
+        "lifetime",
+        "idle_timeout",
+        "wait_for_workers",
+        "cluster_options",
+    )
+    template_fields_renderers = {  # noqa: RUF012 - a class attribute of Airflow's own
+        "worker_env": "json",
+        "files": "json",
+        "container_resources": "json",
+        "cluster_options": "json",
+    }
+    ui_color = "#ffc11e"
+
+    def __init__(
+        self,
+        *,
+        n_workers: int | str = 1,
+        memory: int | str | None = None,
+        cpus: int | str | None = None,
+        env: str | None = None,
+        app_name: str | None = None,
+        worker_env: Mapping[str, str] | None = None,
+        files: Sequence[str] | Mapping[str, str] | None = None,
+        yarn_conn_id: str | None = KnitHook.default_conn_name,
+        yarn_queue: str | None = None,
+        container_resources: Mapping[str, int] | None = None,
+        lifetime: int | str = "1 d",
+        idle_timeout: str | None = None,
+        wait_for_workers: int | str = 0,
+        timeout_seconds: float = 600.0,
+        cluster_options: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.n_workers = n_workers
+        self.memory = memory
+        self.cpus = cpus
+        self.env = env
+        self.app_name = app_name
+        self.worker_env = worker_env
+        self.files = files
+        self.yarn_conn_id = yarn_conn_id
+        self.yarn_queue = yarn_queue
+        self.container_resources = container_resources
+        self.lifetime = lifetime
+        self.idle_timeout = idle_timeout
+        self.wait_for_workers = wait_for_workers
+        self.timeout_seconds = timeout_seconds
+        self.cluster_options = cluster_options
+        self._app_id: str | None = None
+
+    def execute(self, context: Mapping[str, Any]) -> str:
+        """Start the cluster, or go on with that of an earlier try.
+
+        Raises:
+            AirflowFailException: for what no retry can mend.
+            KnitError: it did not come up; it was ended again.
+        """
+        try:
+            return self._execute(context)
+        except _PERMANENT as e:
+            raise AirflowFailException(str(e)) from e
+
+    def on_kill(self) -> None:
+        """End what was begun."""
+        if self._app_id is not None:
+            KnitHook(self.yarn_conn_id).kill(self._app_id, _KILL_SECONDS, "Airflow stopped the task")
+
+    def _execute(self, context: Mapping[str, Any]) -> str:
+        # Not while Airflow parses DAGs.
+        from knit_provider.dask import DaskYARNCluster
+
+        hook = KnitHook(self.yarn_conn_id)
+        with hook.get_conn() as conn:
+            app_id, attach = self._identity(conn, ApplicationStore(context))
+            self._app_id = app_id
+            self._push(context, "app_id", app_id)
+            self._push(context, "tracking_url", hook.tracking_url(app_id))
+            if attach:
+                self.log.info("%s was started by an earlier try, and is gone on with", app_id)
+                cluster = DaskYARNCluster.from_application_id(app_id, knit=conn)
+            else:
+                self.log.info("Submitting Dask cluster %s", app_id)
+                cluster = DaskYARNCluster(knit=conn, app_id=app_id, **self._arguments(context, hook.queue))
+            try:
+                count = whole(self.wait_for_workers, "wait_for_workers")
+                if count:
+                    cluster.wait_for_workers(count, timeout=self.timeout_seconds)
+                self._push(context, "scheduler_address", cluster.scheduler_address)
+                self._push(context, "dashboard_link", cluster.dashboard_link)
+                self.log.info(
+                    "%s: scheduler %s, dashboard %s", app_id, cluster.scheduler_address, cluster.dashboard_link
+                )
+            except BaseException as e:
+                cluster.shutdown("FAILED", f"its task failed: {e}"[:1000])
+                raise
+            cluster.disconnect()
+            return app_id
+
+    def _identity(self, conn: Knit, store: ApplicationStore) -> tuple[str, bool]:
+        """The id to use, stored; and whether there is a cluster under it already."""
+        stored = store.load()
+        report = None if stored is None else _report_or_none(conn, stored.app_id)
+        # One that has ended, however well, is no cluster any more: what is neither found nor replaced begins anew.
+        action = decide(stored, report, store.max_tries)
+        if stored is not None and action is Action.ATTACH:
+            return stored.app_id, True
+        if stored is not None and action is Action.REPLACE:
+            conn.application(stored.app_id).kill("its task was cleared")
+        reuse = stored is not None and action is Action.SUBMIT_STORED
+        app_id = stored.app_id if stored is not None and reuse else conn.new_application()
+        store.save(app_id)
+        return app_id, False
+
+    def _arguments(self, context: Mapping[str, Any], queue: str | None) -> dict[str, Any]:
+        dag_id = getattr(context.get("ti"), "dag_id", None)
+        return {
+            "deploy_mode": "remote",
+            "bound": False,
+            "n_workers": whole(self.n_workers, "n_workers"),
+            "memory": self.memory,
+            "cpus": None if self.cpus is None else whole(self.cpus, "cpus", minimum=1),
+            "env": self.env or None,
+            "name": self.app_name or (f"{dag_id}.{self.task_id}" if dag_id else str(self.task_id)),
+            "worker_env": self.worker_env,
+            "files": self.files,
+            "queue": self.yarn_queue or queue,
+            "container_resources": self.container_resources,
+            "lifetime": self.lifetime,
+            "idle_timeout": self.idle_timeout,
+            **(self.cluster_options or {}),
+        }
+
+    def _push(self, context: Mapping[str, Any], key: str, value: str) -> None:
+        ti = context.get("ti")
+        if ti is not None and self.do_xcom_push:
+            ti.xcom_push(key=key, value=value)
+
+
+class DaskYARNClusterStopOperator(BaseOperator):
+    """Ends a Dask cluster; one that has ended already is none of its business.
+
+    Args:
+        app_id: YARN application id, as :class:`DaskYARNClusterStartOperator` returns it.
+        yarn_conn_id: connection of type ``yarn`` (default ``yarn_default``).
+
+    Returns:
+        The application's final status.
+    """
+
+    template_fields: Sequence[str] = ("app_id", "yarn_conn_id")
+    ui_color = "#ffc11e"
+
+    def __init__(self, *, app_id: str, yarn_conn_id: str | None = KnitHook.default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.app_id = app_id
+        self.yarn_conn_id = yarn_conn_id
+
+    def execute(self, context: Mapping[str, Any]) -> str:
+        """End it.
+
+        Raises:
+            AirflowFailException: there is no such application.
+            KnitError: it does not end.
+        """
+        from knit_provider.dask.ending import end_application
+
+        if not self.app_id:
+            raise AirflowFailException("app_id is empty: the task that starts the cluster has returned none")
+        with KnitHook(self.yarn_conn_id).get_conn() as conn:
+            try:
+                app = conn.attach(self.app_id)
+            except ApplicationNotFound as e:
+                raise AirflowFailException(str(e)) from e
+            end_application(app, "SUCCEEDED", "ended by Airflow")
+            report = app.report()
+            if not report.terminal:
+                raise KnitError(f"{self.app_id} does not end; it is {report.state}")
+            self.log.info("%s has ended: %s", self.app_id, report.final_status)
+            return report.final_status
+
+
+def _report_or_none(conn: Knit, app_id: str) -> ApplicationReport | None:
+    try:
+        return conn.application(app_id).report()
+    except ApplicationNotFound:
+        return None
