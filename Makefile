@@ -11,6 +11,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Left alone, the resolver takes the newest Prefect and an older Airflow that goes with it.
+AIRFLOW := apache-airflow>=3.3
 # The oldest Airflow that the provider works with.
 OLDEST_AIRFLOW := 3.1
 OLDEST := .venv-airflow-$(OLDEST_AIRFLOW)
@@ -37,7 +39,7 @@ $(READY): pyproject.toml hatch_build.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@bash devtools/system_packages.sh $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow,kerberos,environments,prefect,dask]' --group dev
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow,kerberos,environments,prefect,dask]' --group dev '$(AIRFLOW)'
 	@touch $@
 
 $(PREFECT_READY): pyproject.toml hatch_build.py devtools/prefect_overrides.txt $(READY)

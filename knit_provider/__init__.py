@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from knit_provider.environments.conda_creator import CondaCreator as CondaCreator
     from knit_provider.dask.cluster import DaskYARNCluster as DaskYARNCluster
+    from knit_provider.environments.conda_creator import CondaCreator as CondaCreator
     from knit_provider.yarn.application import Application as Application
     from knit_provider.yarn.knit import Knit as Knit
     from knit_provider.yarn.rest.yarn_api import YARNAPI as YARNAPI
