@@ -34,12 +34,12 @@ _HOMES = {
     "YARNAPI": "knit_provider.yarn.rest.yarn_api",
 }
 
+# Without what needs an extra: `from knit_provider import *` works in every installation.
 __all__ = [
     "YARNAPI",
     "Application",
     "ApplicationSpec",
     "CondaCreator",
-    "DaskYARNCluster",
     "File",
     "Knit",
     "Resources",
@@ -56,4 +56,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*__all__, *_HOMES})

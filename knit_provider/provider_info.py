@@ -24,7 +24,11 @@ def get_provider_info() -> dict[str, object]:
         "operators": [
             {
                 "integration-name": "Hadoop YARN",
-                "python-modules": ["knit_provider.operators.knit", "knit_provider.operators.environments"],
+                "python-modules": [
+                    "knit_provider.operators.knit",
+                    "knit_provider.operators.environments",
+                    "knit_provider.operators.dask",
+                ],
             }
         ],
         "sensors": [{"integration-name": "Hadoop YARN", "python-modules": ["knit_provider.sensors.knit"]}],

@@ -108,7 +108,7 @@ class DaskYARNCluster(KnitNames):
         self._app = self._latest = _application
         self._tls = security_of(security)
         self._start_lock = asyncio.Lock()
-        self._looking = False
+        self._looking = self._all_seen = False
         self._final_status, self._diagnostics = "SUCCEEDED", ""
         self.granted = Granted(0, 0)
         indices = range(self.settings.n_workers or 0)

@@ -62,6 +62,7 @@ class Machinery(SpecCluster):
     _next_name: int
     _start_lock: asyncio.Lock
     _looking: bool
+    _all_seen: bool
     _final_status: str
     _diagnostics: str
 
@@ -244,7 +245,7 @@ class Machinery(SpecCluster):
                 await self._correct_state()
         wanted = len(self.worker_spec)
         missing = len(self.observed) < wanted
-        settled = not missing and self.granted.granted == self.granted.wanted == wanted
+        settled = not missing and self._all_seen and self.granted.granted == self.granted.wanted == wanted
         if app is None or self._looking or settled:
             return
         self._looking = True
@@ -259,6 +260,8 @@ class Machinery(SpecCluster):
             for text in now.differs - self.granted.differs:
                 self._note(text, logging.WARNING)
             self.granted = now
+            # Workers say what is odd about them before they come.
+            self._all_seen = not missing
         finally:
             self._looking = False
 

@@ -55,6 +55,7 @@ def test_public_names_load_lazily() -> None:
 
     for name in knit_provider.__all__:
         assert getattr(knit_provider, name) is not None
+    assert knit_provider.DaskYARNCluster.__name__ in dir(knit_provider)
     with pytest.raises(AttributeError, match="Knitt"):
         knit_provider.Knitt  # noqa: B018
     assert set(knit_provider.__all__) <= set(dir(knit_provider))

@@ -61,6 +61,8 @@ def test_it_works_in_an_environment_of_its_own(uv: str, wheel: Path, tmp_path: P
         "names = [getattr(knit_provider, n) for n in knit_provider.__all__]; "
         "assert (files('knit_provider') / 'jars' / 'knit.jar').is_file(); "
         "import knit_provider.provider_info; "
+        "error = None\ntry: knit_provider.DaskYARNCluster\nexcept ImportError as e: error = str(e)\n"
+        "assert 'knit-provider[dask]' in error; "
         "print(knit_provider.__file__, *sorted({'airflow', 'prefect', 'distributed'} & set(sys.modules)))"
     )
     assert run(binaries / "python", "-c", code, cwd=tmp_path).split() == [
