@@ -106,6 +106,32 @@ def test_one_environment_on_both_nodes_and_the_second_start_moves_nothing(
     assert [one["words"] for one in told(own)] == ["dev"]
 
 
+def test_named_packages_are_built_once_and_run_on_both_nodes(
+    own: Knit, cluster: LocalCluster, home: str, conda_channel: str
+) -> None:
+    """As Knit's users have always written it, with a channel of this machine's."""
+    wanted: dict[str, Any] = {"packages": ["greet=2.0"], "channels": [conda_channel]}
+    env = own.create_env("job", **wanted)
+    assert Knit.create_env("job", **wanted) == env
+    module = "import greet, os, sys; greet.main(); print(sys.prefix == os.environ['CONDA_PREFIX'])"
+    own.start(f'python -c "{module}"; greet; words; echo $WORDS_HOME', num_containers=3, memory="4 GiB", env=env)
+    assert own.wait_for_completion(timeout=120), own.logs()
+    said = [files for files in own.logs().values() if files["service"] is not None]
+    assert len({files["nodeId"] for files in said}) == 2
+    for files in said:
+        imported, in_place, entry_point, program, activated = str(files["stdout"]).splitlines()
+        assert (imported, in_place, entry_point) == ("hello 2.0 with 2.0", "True", "hello 2.0 with 2.0")
+        assert program.startswith("2.0 /")
+        assert program.endswith("/knit-env")
+        assert activated == f"{program.partition(' ')[2]}/share/words"
+    own.start("greet", env=own.create_env("job", **wanted, format="zip"))
+    assert own.wait_for_completion(timeout=120), own.logs()
+    command = ("env", "build", "-p", "greet=2.0", "-c", conda_channel, "--name", "job", "--hdfs-home", home, "--json")
+    made = json.loads(run({**os.environ, **cluster.env(), "HADOOP_USER_NAME": "alice"}, *command))
+    assert made["uploaded"] is False
+    assert made["uri"] in [listed["uri"] for listed in own.list_envs()]
+
+
 def test_services_have_environments_of_their_own_and_nothing_in_them_changes(own: Knit, tmp_path: Path) -> None:
     script = f"$PYTHON_BIN - <<'E'\n{TELL}\nE\nfind knit-env/ -name __pycache__ -newer knit-run.sh >&2"
     services = {
