@@ -104,17 +104,24 @@ class _Bench:
         prefix = self._folder / f"env-{megabytes}"
         _say(f"making an environment of {megabytes} MB")
         make_environment(prefix, megabytes * 1_000_000)
+        conda = self._folder / f"conda-{megabytes}"
+        shutil.copytree(prefix, conda, symlinks=True)
+        # What makes a folder an environment for conda-pack; to it all files are then the user's own.
+        (conda / "conda-meta").mkdir()
+        (conda / "conda-meta" / "history").touch()
         figures: dict[str, list[float]] = {}
         for number in range(self._rounds):
-            for what, seconds in self._round(prefix):
+            for what, seconds in self._round(prefix, conda):
                 figures.setdefault(what, []).append(round(seconds, 3))
                 _say(f"{megabytes} MB, round {number + 1}: {what} {seconds:.2f} s")
         shutil.rmtree(prefix)
+        shutil.rmtree(conda)
         return figures
 
-    def _round(self, prefix: Path):  # type: ignore[no-untyped-def]
+    def _round(self, prefix: Path, conda: Path):  # type: ignore[no-untyped-def]
         for kind in _FORMATS:
             archive = self._folder / f"packed.{kind}"
+            yield f"conda-pack .{kind}", _timed(lambda kind=kind, archive=archive: pack_conda(conda, archive, kind))
             yield f"venv-pack .{kind}", _timed(lambda kind=kind, archive=archive: pack(prefix, archive, kind))
             yield f"knit pack .{kind}", _timed(lambda kind=kind: self._build(prefix, kind))
             # So that its digest may be remembered: a file just written could still change within its time stamp.
@@ -167,6 +174,14 @@ def pack(prefix: Path, archive: Path, kind: str) -> None:
 
     archive.unlink(missing_ok=True)
     venv_pack.pack(prefix=str(prefix), output=str(archive), format=kind)
+
+
+def pack_conda(prefix: Path, archive: Path, kind: str) -> None:
+    """Packs the same as a conda environment, with conda-pack."""
+    import conda_pack
+
+    archive.unlink(missing_ok=True)
+    conda_pack.pack(prefix=str(prefix), output=str(archive), format=kind)
 
 
 def _timed(action: Callable[[], object]) -> float:
