@@ -11,13 +11,20 @@ from airflow.sdk import BaseOperator
 
 from knit_provider.hooks.knit import KnitHook
 from knit_provider.links.knit import YarnApplicationLink, push
-from knit_provider.yarn.errors import AuthenticationFailed, CheckFailed, ConfigurationError, PermissionDenied
+from knit_provider.yarn.errors import (
+    AuthenticationFailed,
+    CheckFailed,
+    ConfigurationError,
+    KnitError,
+    PermissionDenied,
+)
 
 if TYPE_CHECKING:
     from knit_provider.yarn.knit import Knit
 
 # Trying again cannot mend these.
 PERMANENT = (ConfigurationError, CheckFailed, AuthenticationFailed, PermissionDenied)
+REPLACE_SECONDS = 60.0
 
 
 class ApplicationOperator(BaseOperator):
@@ -61,6 +68,18 @@ class ApplicationOperator(BaseOperator):
         self._push(context, "tracking_url", url)
         push(context, url)
         self.log.info("%s: %s", app_id, url)
+
+    def _replace(self, conn: Knit, app_id: str) -> None:
+        """End the application of an earlier try, whose task was cleared, so that a new one may start.
+
+        Raises:
+            KnitError: it does not end, so no second one may be started.
+        """
+        app = conn.application(app_id)
+        if not app.kill("its task was cleared", timeout=REPLACE_SECONDS):
+            report = app.report()
+            if not report.terminal:
+                raise KnitError(f"{app_id} does not end, so no second one is started; it is {report.state}")
 
     def _push(self, context: Mapping[str, Any], key: str, value: Any) -> None:
         ti = context.get("ti")

@@ -6,30 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk import BaseOperator
 
 from knit_provider.hooks.knit import KnitHook
+from knit_provider.operators.application import ApplicationOperator
 from knit_provider.operators.arguments import whole
 from knit_provider.operators.identity import Action, ApplicationStore, decide
-from knit_provider.yarn.errors import (
-    ApplicationNotFound,
-    AuthenticationFailed,
-    CheckFailed,
-    ConfigurationError,
-    KnitError,
-    PermissionDenied,
-)
+from knit_provider.yarn.errors import ApplicationNotFound, KnitError
 from knit_provider.yarn.report import ApplicationReport
 
 if TYPE_CHECKING:
     from knit_provider.yarn.knit import Knit
 
-# Trying again cannot mend these.
-_PERMANENT = (ConfigurationError, CheckFailed, AuthenticationFailed, PermissionDenied)
 _KILL_SECONDS = 3.0
 
 
-class DaskYARNClusterStartOperator(BaseOperator):
+class DaskYARNClusterStartOperator(ApplicationOperator):
     """Starts a Dask cluster with its scheduler in a container, for the tasks that follow.
 
     The cluster's id is stored before anything is submitted, so that a later try goes on with the same cluster; this
@@ -97,7 +88,6 @@ class DaskYARNClusterStartOperator(BaseOperator):
         app_name: str | None = None,
         worker_env: Mapping[str, str] | None = None,
         files: Sequence[str] | Mapping[str, str] | None = None,
-        yarn_conn_id: str | None = KnitHook.default_conn_name,
         yarn_queue: str | None = None,
         container_resources: Mapping[str, int] | None = None,
         lifetime: int | str = "1 d",
@@ -115,7 +105,6 @@ class DaskYARNClusterStartOperator(BaseOperator):
         self.app_name = app_name
         self.worker_env = worker_env
         self.files = files
-        self.yarn_conn_id = yarn_conn_id
         self.yarn_queue = yarn_queue
         self.container_resources = container_resources
         self.lifetime = lifetime
@@ -123,7 +112,6 @@ class DaskYARNClusterStartOperator(BaseOperator):
         self.wait_for_workers = wait_for_workers
         self.timeout_seconds = timeout_seconds
         self.cluster_options = cluster_options
-        self._app_id: str | None = None
 
     def execute(self, context: Mapping[str, Any]) -> str:
         """Start the cluster, or go on with that of an earlier try.
@@ -132,26 +120,12 @@ class DaskYARNClusterStartOperator(BaseOperator):
             AirflowFailException: for what no retry can mend.
             KnitError: it did not come up; it was ended again.
         """
-        try:
-            return self._execute(context)
-        except _PERMANENT as e:
-            raise AirflowFailException(str(e)) from e
-
-    def on_kill(self) -> None:
-        """End what was begun."""
-        if self._app_id is not None:
-            KnitHook(self.yarn_conn_id).kill(self._app_id, _KILL_SECONDS, "Airflow stopped the task")
-
-    def _execute(self, context: Mapping[str, Any]) -> str:
         # Not while Airflow parses DAGs.
         from knit_provider.dask import DaskYARNCluster
 
-        hook = KnitHook(self.yarn_conn_id)
-        with hook.get_conn() as conn:
+        with self._connected() as (hook, conn):
             app_id, attach = self._identity(conn, ApplicationStore(context))
-            self._app_id = app_id
-            self._push(context, "app_id", app_id)
-            self._push(context, "tracking_url", hook.tracking_url(app_id))
+            self._found(hook, app_id, context)
             if attach:
                 self.log.info("%s was started by an earlier try, and is gone on with", app_id)
                 cluster = DaskYARNCluster.from_application_id(app_id, knit=conn)
@@ -173,6 +147,11 @@ class DaskYARNClusterStartOperator(BaseOperator):
             cluster.disconnect()
             return app_id
 
+    def on_kill(self) -> None:
+        """End what was begun."""
+        if self._app_id is not None:
+            KnitHook(self.yarn_conn_id).kill(self._app_id, _KILL_SECONDS, "Airflow stopped the task")
+
     def _identity(self, conn: Knit, store: ApplicationStore) -> tuple[str, bool]:
         """The id to use, stored; and whether there is a cluster under it already."""
         stored = store.load()
@@ -182,7 +161,7 @@ class DaskYARNClusterStartOperator(BaseOperator):
         if stored is not None and action is Action.ATTACH:
             return stored.app_id, True
         if stored is not None and action is Action.REPLACE:
-            conn.application(stored.app_id).kill("its task was cleared")
+            self._replace(conn, stored.app_id)
         reuse = stored is not None and action is Action.SUBMIT_STORED
         app_id = stored.app_id if stored is not None and reuse else conn.new_application()
         store.save(app_id)
@@ -207,13 +186,8 @@ class DaskYARNClusterStartOperator(BaseOperator):
             **(self.cluster_options or {}),
         }
 
-    def _push(self, context: Mapping[str, Any], key: str, value: str) -> None:
-        ti = context.get("ti")
-        if ti is not None and self.do_xcom_push:
-            ti.xcom_push(key=key, value=value)
 
-
-class DaskYARNClusterStopOperator(BaseOperator):
+class DaskYARNClusterStopOperator(ApplicationOperator):
     """Ends a Dask cluster; one that has ended already is none of its business.
 
     Args:
@@ -227,10 +201,9 @@ class DaskYARNClusterStopOperator(BaseOperator):
     template_fields: Sequence[str] = ("app_id", "yarn_conn_id")
     ui_color = "#ffc11e"
 
-    def __init__(self, *, app_id: str, yarn_conn_id: str | None = KnitHook.default_conn_name, **kwargs: Any) -> None:
+    def __init__(self, *, app_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.app_id = app_id
-        self.yarn_conn_id = yarn_conn_id
 
     def execute(self, context: Mapping[str, Any]) -> str:
         """End it.
@@ -243,7 +216,7 @@ class DaskYARNClusterStopOperator(BaseOperator):
 
         if not self.app_id:
             raise AirflowFailException("app_id is empty: the task that starts the cluster has returned none")
-        with KnitHook(self.yarn_conn_id).get_conn() as conn:
+        with self._connected() as (_, conn):
             try:
                 app = conn.attach(self.app_id)
             except ApplicationNotFound as e:

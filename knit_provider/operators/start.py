@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from knit_provider.yarn.report import ApplicationReport
     from knit_provider.yarn.spec import ApplicationSpec
 
-REPLACE_SECONDS = 60.0
 # What a job may live beyond the task's own time, which is a safety net for when nobody is left to kill it.
 LIFETIME_MARGIN = 600
 
@@ -198,12 +197,8 @@ class KnitStartOperator(WatchingOperator):
         if action in (Action.ATTACH, Action.FINISH):
             self._found(hook, stored.app_id, context)
             return conn.attach(stored.app_id), True
-        if action is Action.REPLACE and not conn.application(stored.app_id).kill(
-            "its task was cleared", timeout=REPLACE_SECONDS
-        ):
-            again = conn.application(stored.app_id).report()
-            if not again.terminal:
-                raise KnitError(f"{stored.app_id} does not end, so no second one is started; it is {again.state}")
+        if action is Action.REPLACE:
+            self._replace(conn, stored.app_id)
         app_id = stored.app_id if action is Action.SUBMIT_STORED else None
         return self._submit(conn, hook, spec, context, app_id), False
 
