@@ -11,6 +11,7 @@ from knit_provider.cli.options import json_option, with_knit
 from knit_provider.cli.output import moment, print_json, print_table, say
 from knit_provider.yarn.errors import ConfigurationError, KnitError
 from knit_provider.yarn.knit import Knit
+from knit_provider.yarn.rest.shapes import LIVE_STATES
 from knit_provider.yarn.spec import ApplicationSpec
 
 
@@ -40,7 +41,7 @@ def submit(knit: Knit, spec_file: Path, skein: bool, app_id: str | None, no_chec
 def list_(knit: Knit, every: bool, app_type: str, mine: bool, as_json: bool) -> None:
     """List applications."""
     apps = knit.yarn_api.find(
-        states=None if every else ["NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING"],
+        states=None if every else LIVE_STATES,
         types=None if app_type == "any" else [app_type],
         user=knit.user if mine else None,
     )

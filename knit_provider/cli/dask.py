@@ -10,6 +10,7 @@ from knit_provider.cli.options import json_option, pairs, with_knit
 from knit_provider.cli.output import moment, print_json, print_table, say
 from knit_provider.yarn.errors import ConfigurationError, KnitError
 from knit_provider.yarn.knit import Knit
+from knit_provider.yarn.rest.shapes import LIVE_STATES
 
 if TYPE_CHECKING:
     from knit_provider.dask import DaskYARNCluster
@@ -64,8 +65,7 @@ def submit(
 @with_knit
 def list_(knit: Knit, every: bool, as_json: bool) -> None:
     """List Dask clusters."""
-    live = ["NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING"]
-    apps = knit.yarn_api.find(tags=["dask"], types=["knit"], states=None if every else live)
+    apps = knit.yarn_api.find(tags=["dask"], types=["knit"], states=None if every else LIVE_STATES)
     if as_json:
         print_json(apps)
         return

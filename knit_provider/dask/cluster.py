@@ -21,6 +21,7 @@ from knit_provider.dask.waiting import Granted
 from knit_provider.yarn.application import Application
 from knit_provider.yarn.errors import ApplicationNotFound, ConfigurationError, KnitError
 from knit_provider.yarn.knit import Knit
+from knit_provider.yarn.rest.shapes import LIVE_STATES
 
 
 class DaskYARNCluster(KnitNames):
@@ -201,10 +202,9 @@ class DaskYARNCluster(KnitNames):
         owned = knit is None
         used = Knit(**read_settings(options)[1]) if knit is None else knit
         try:
-            live = ["NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING"]
             found = [
                 str(a["id"])
-                for a in used.yarn_api.find(tags=["dask"], types=["knit"], user=used.user, states=live)
+                for a in used.yarn_api.find(tags=["dask"], types=["knit"], user=used.user, states=LIVE_STATES)
                 if a.get("name") == name
             ]
             if not found:

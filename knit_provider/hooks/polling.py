@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 
 from knit_provider.yarn.errors import ClusterUnavailable
 from knit_provider.yarn.report import ApplicationReport
-from knit_provider.yarn.rest.shapes import number
-
-PENDING_STATES = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED")
+from knit_provider.yarn.rest.shapes import PENDING_STATES, number
 
 
 @dataclass(frozen=True)

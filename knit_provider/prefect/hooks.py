@@ -13,11 +13,11 @@ from prefect.logging.loggers import flow_run_logger
 
 from knit_provider.prefect.caller import flow_run_tag
 from knit_provider.prefect.credentials import YarnCredentials, client_of
+from knit_provider.yarn.rest.shapes import LIVE_STATES
 
 if TYPE_CHECKING:
     from knit_provider.yarn.knit import Knit
 
-ALIVE = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 # A submission that was under way when its process ended may arrive after the first look.
 LOOK_AGAIN_SECONDS = 1.0
 MOST_LOOKS = 10
@@ -74,7 +74,7 @@ def kill_tagged(
     killed: list[str] = []
     quiet = 0
     for _ in range(MOST_LOOKS):
-        found = [str(app["id"]) for app in knit.yarn_api.find(tags=[tag], states=ALIVE)]
+        found = [str(app["id"]) for app in knit.yarn_api.find(tags=[tag], states=LIVE_STATES)]
         for app_id in found:
             try:
                 if knit.application(app_id).kill(why):

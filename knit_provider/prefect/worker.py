@@ -331,9 +331,9 @@ def worker_tag(flow_run_id: object) -> str:
 
 
 def _alive_with(knit: Knit, tag: str) -> list[str]:
-    from knit_provider.prefect.hooks import ALIVE
+    from knit_provider.yarn.rest.shapes import LIVE_STATES
 
-    return [str(app["id"]) for app in knit.yarn_api.find(tags=[tag], states=ALIVE)]
+    return [str(app["id"]) for app in knit.yarn_api.find(tags=[tag], states=LIVE_STATES)]
 
 
 def _kill(credentials: YarnCredentials, app_id: str) -> None:

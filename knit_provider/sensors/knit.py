@@ -17,8 +17,9 @@ from knit_provider.operators.arguments import application_id, seconds
 from knit_provider.operators.watching import error_of
 from knit_provider.yarn.errors import ApplicationNotFound, ClusterUnavailable, ConfigurationError, KnitError
 from knit_provider.yarn.report import UNKNOWN, ApplicationReport
+from knit_provider.yarn.rest.shapes import LIVE_STATES
 
-STATES = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING", "FINISHED", "FAILED", "KILLED", "SUCCEEDED")
+STATES = (*LIVE_STATES, "FINISHED", "FAILED", "KILLED", "SUCCEEDED")
 
 
 class KnitSensor(BaseSensorOperator):

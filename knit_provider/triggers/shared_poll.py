@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from knit_provider.yarn.errors import ApplicationNotFound, KnitError
 from knit_provider.yarn.report import ApplicationReport
+from knit_provider.yarn.rest.shapes import LIVE_STATES
 
 if TYPE_CHECKING:
     from knit_provider.hooks.knit import KnitHook
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Answer = ApplicationReport | KnitError
 
-LIVE_STATES = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 # Below this, asking one by one is cheaper for the ResourceManager than listing.
 WORTH_A_LIST = 3
 # How much of its pause a look may come early so that it is shared.

@@ -12,6 +12,12 @@ from knit_provider.yarn.errors import ConfigurationError
 MEMORY, VCORES = "memory-mb", "vcores"
 """YARN's names for what every container has."""
 
+PENDING_STATES = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED")
+"""States of an application that has no container of its own yet."""
+
+LIVE_STATES = (*PENDING_STATES, "RUNNING")
+"""States of an application that has not ended."""
+
 FINAL_STATES = ("FINISHED", "FAILED", "KILLED")
 
 _APP_ID = re.compile(r"application_\d+_\d+")

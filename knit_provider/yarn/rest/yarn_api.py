@@ -16,13 +16,12 @@ from knit_provider.yarn.rest import containers
 from knit_provider.yarn.rest.auth import kerberos_auth
 from knit_provider.yarn.rest.cluster import ClusterView
 from knit_provider.yarn.rest.session import TIMEOUT, Session
-from knit_provider.yarn.rest.shapes import FINAL_STATES, check_app_id, items
+from knit_provider.yarn.rest.shapes import FINAL_STATES, LIVE_STATES, check_app_id, items
 from knit_provider.yarn.units import check_int, check_seconds
 
 APPLICATION_TYPE = "knit"
 """The application type of everything this product starts."""
 
-_LIVE_STATES = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 _POLL_SECONDS = 0.2
 
 
@@ -322,7 +321,7 @@ class YARNAPI(ClusterView):
         """
         types = [APPLICATION_TYPE] if knit_only else None
         killed = []
-        for app in self.find(states=_LIVE_STATES, types=types, user=self.user):
+        for app in self.find(states=LIVE_STATES, types=types, user=self.user):
             try:
                 if self.kill(str(app["id"])):
                     killed.append(str(app["id"]))
