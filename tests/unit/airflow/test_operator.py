@@ -14,11 +14,13 @@ pytest.importorskip("airflow.sdk")
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from knit_provider.hooks.knit import KnitHook
+from knit_provider.operators.dask import DaskYARNClusterStartOperator
 from knit_provider.yarn.errors import (
     ApplicationFailed,
     ApplicationKilled,
     AuthenticationFailed,
     ClusterUnavailable,
+    KnitError,
     WaitTimeout,
 )
 from knit_provider.yarn.logs.chunk import LogChunk
@@ -326,6 +328,20 @@ def test_clearing_a_running_task_ends_its_application_first(task: Task) -> None:
     assert new != app_id
     assert task.cluster.states[app_id] == "KILLED"
     assert task.cluster.calls.index(("kill", app_id)) < task.cluster.calls.index(("submit", new))
+
+
+@pytest.mark.parametrize("kind", ["command", "dask"])
+def test_no_second_one_starts_while_the_cleared_one_does_not_end(
+    task: Task, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app_id = died(task, "RUNNING")
+    task.ti.max_tries = 2
+    monkeypatch.setattr(task.cluster, "kill", lambda app_id: False)
+    operator = task.make() if kind == "command" else DaskYARNClusterStartOperator(task_id="count")
+    with pytest.raises(KnitError, match=f"{app_id} does not end"):
+        operator.execute(task.context)
+    assert task.cluster.did("submit") == []
+    assert task.store.get("knit_application")["app_id"] == app_id
 
 
 @BOTH
