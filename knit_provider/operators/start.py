@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from knit_provider.hooks.knit import KnitHook
-from knit_provider.hooks.polling import Pace
 from knit_provider.operators.arguments import application_spec
 from knit_provider.operators.identity import Action, ApplicationStore, StoredApplication, decide, find_by_tag, task_tag
 from knit_provider.operators.watching import WatchingOperator
 from knit_provider.yarn.errors import ApplicationKilled, ApplicationNotFound, ClusterUnavailable, KnitError
+from knit_provider.yarn.polling import Pace
 
 if TYPE_CHECKING:
     from knit_provider.yarn.application import Application

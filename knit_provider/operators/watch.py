@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
-from queue import Empty, SimpleQueue
+from queue import Empty
 from typing import TYPE_CHECKING
 
-from knit_provider.hooks.polling import Pace, Patience
 from knit_provider.yarn.errors import ClusterUnavailable, KnitError
 from knit_provider.yarn.logs.chunk import LogChunk, LogCursor
+from knit_provider.yarn.logs.reader import DRAIN_SECONDS, LogReader
+from knit_provider.yarn.polling import Pace, Patience
 from knit_provider.yarn.report import UNKNOWN, ApplicationReport
 
 if TYPE_CHECKING:
     from knit_provider.yarn.application import Application
 
 SHORTEST_POLL = 0.25
-LOG_DRAIN_SECONDS = 90.0
-# How far the reader of logs may be ahead of the writer: a container may write faster than Airflow logs.
-CHUNKS_AHEAD = 64
 
 
 class Woken:
     """Says that somebody called :meth:`Watch.wake`."""
-
-
-class LogTrouble(KnitError):
-    """The logs could not be read to their end."""
 
 
 class Pending(str):
@@ -52,16 +45,13 @@ class Watch:
     def __init__(self, app: Application, patience: Patience, *, logs: bool, cursor: LogCursor | None = None) -> None:
         self._app = app
         self._patience = patience
-        self._cursor = LogCursor() if cursor is None else cursor
-        self._events: SimpleQueue[LogChunk | KnitError | Woken | None] = SimpleQueue()
-        self._room = threading.Semaphore(CHUNKS_AHEAD)
-        self._reading = logs
+        self._reader: LogReader[Woken] = LogReader(app, cursor)
         if logs:
-            threading.Thread(target=self._read_logs, name=f"logs-{app.id}", daemon=True).start()
+            self._reader.start()
 
     def wake(self) -> None:
         """Make :meth:`events` yield a :class:`Woken` at once; may be called from a signal handler."""
-        self._events.put(Woken())
+        self._reader.put(Woken())
 
     def events(self) -> Iterator[ApplicationReport | LogChunk | KnitError | Woken | Pending]:
         """Reports (each new state, then the last), chunks of logs, and what went wrong meanwhile.
@@ -97,42 +87,19 @@ class Watch:
     def _until(self, moment: float) -> Iterator[LogChunk | KnitError | Woken]:
         while (left := moment - time.monotonic()) > 0:
             try:
-                event = self._events.get(timeout=left)
+                event = self._reader.take(left)
             except Empty:
                 return
-            if event is None:
-                self._reading = False
-            else:
-                yield self._taken(event)
+            if event is not None:
+                yield event
 
     def _rest_of_logs(self) -> Iterator[LogChunk | KnitError | Woken]:
-        """What was written in the last moments: the cluster collects it after the end."""
-        deadline = time.monotonic() + LOG_DRAIN_SECONDS
-        while self._reading:
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self._reader.going:
             try:
-                event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
+                event = self._reader.take(max(0.0, deadline - time.monotonic()))
             except Empty:
-                yield LogTrouble(
-                    f"the logs were not complete after {LOG_DRAIN_SECONDS:g} s; see: knit logs {self._app.id}"
-                )
+                yield self._reader.late()
                 return
-            if event is None:
-                return
-            yield self._taken(event)
-
-    def _taken(self, event: LogChunk | KnitError | Woken) -> LogChunk | KnitError | Woken:
-        if isinstance(event, LogChunk):
-            self._room.release()
-        return event
-
-    def _read_logs(self) -> None:
-        try:
-            for chunk in self._app.iter_logs(follow=True, cursor=self._cursor):
-                self._room.acquire()
-                self._events.put(chunk)
-        except KnitError as e:
-            self._events.put(LogTrouble(f"the logs cannot be followed any further: {e}"))
-        except Exception as e:
-            self._events.put(LogTrouble(f"the logs cannot be followed any further: {type(e).__name__}: {e}"))
-        finally:
-            self._events.put(None)
+            if event is not None:
+                yield event

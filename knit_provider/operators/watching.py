@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, AirflowTaskTimeout, conf
 
-from knit_provider.hooks.polling import Patience
 from knit_provider.operators.application import PERMANENT, ApplicationOperator
 from knit_provider.operators.arguments import check_watching, exit_codes, seconds, whole
 from knit_provider.yarn import errors
 from knit_provider.yarn.errors import ApplicationFailed, ApplicationKilled, ClusterUnavailable, KnitError, WaitTimeout
+from knit_provider.yarn.polling import Patience
 from knit_provider.yarn.report import ApplicationReport
 
 if TYPE_CHECKING:
@@ -209,8 +209,9 @@ class WatchingOperator(ApplicationOperator):
 
     def _follow(self, app: Application, kept: Mapping[str, Any]) -> ApplicationReport:
         """Watch to the end; the last report."""
-        from knit_provider.operators.watch import LogTrouble, Pending, Watch, Woken
+        from knit_provider.operators.watch import Pending, Watch, Woken
         from knit_provider.yarn.logs.chunk import LogChunk
+        from knit_provider.yarn.logs.reader import LogTrouble
 
         lines, cursor = self._task_log(app, kept)
         self._watch = Watch(app, self._patience(), logs=self.get_logs, cursor=cursor)

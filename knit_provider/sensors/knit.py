@@ -10,12 +10,12 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow.sdk import BaseSensorOperator
 
 from knit_provider.hooks.knit import KnitHook
-from knit_provider.hooks.polling import Pace, Patience, reached
 from knit_provider.links.knit import YarnApplicationLink, push
 from knit_provider.operators.application import PERMANENT
 from knit_provider.operators.arguments import application_id, seconds
 from knit_provider.operators.watching import error_of
 from knit_provider.yarn.errors import ApplicationNotFound, ClusterUnavailable, ConfigurationError, KnitError
+from knit_provider.yarn.polling import Pace, Patience, reached
 from knit_provider.yarn.report import UNKNOWN, ApplicationReport
 from knit_provider.yarn.rest.shapes import LIVE_STATES
 

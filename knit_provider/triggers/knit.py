@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from knit_provider.hooks.knit import KnitHook
-from knit_provider.hooks.polling import Pace, Patience, reached
 from knit_provider.triggers.shared_poll import SharedPoll, shared_poll
 from knit_provider.yarn.errors import ApplicationNotFound, ClusterUnavailable, KnitError
+from knit_provider.yarn.polling import Pace, Patience, reached
 from knit_provider.yarn.report import ApplicationReport
 
 if TYPE_CHECKING:

@@ -7,6 +7,11 @@ import time
 from dataclasses import dataclass, field
 
 
+def growing_pause(waited: float, shortest: float, longest: float) -> float:
+    """Seconds to pause after having waited so long: a tenth of that between the two, give or take 20 %."""
+    return min(longest, max(shortest, waited / 10)) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
+
+
 @dataclass
 class Backoff:
     """Sleeps that grow with the time already waited, with jitter, and end at a deadline.
@@ -32,8 +37,7 @@ class Backoff:
 
     def sleep(self) -> bool:
         """Pause; returns False, without pausing, once the deadline has been reached."""
-        pause = min(self.longest, max(self.shortest, self.waited / 10))
-        pause *= random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
+        pause = growing_pause(self.waited, self.shortest, self.longest)
         if self.deadline is not None:
             left = self.deadline - time.monotonic()
             if left <= 0:

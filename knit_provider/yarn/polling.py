@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from knit_provider.yarn.errors import ClusterUnavailable
 from knit_provider.yarn.report import ApplicationReport
 from knit_provider.yarn.rest.shapes import PENDING_STATES, number
+from knit_provider.yarn.waiting import growing_pause
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,7 @@ class Pace:
 
     def pause(self) -> float:
         """Seconds until the next look."""
-        waited = time.monotonic() - self.began
-        pause = min(self.patience.interval, max(self.shortest, waited / 10))
-        return pause * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
+        return growing_pause(time.monotonic() - self.began, self.shortest, self.patience.interval)
 
     def answered(self) -> None:
         """The cluster answered: whatever was wrong is over."""
