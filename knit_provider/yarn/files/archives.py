@@ -13,20 +13,39 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
 from knit_provider.yarn.errors import ConfigurationError
 
+try:  # inflates three times as fast
+    from isal import igzip, isal_zlib
+
+    _open_gzip: Callable[[IO[bytes]], Any] = igzip.open
+    _inflate_error = cast(type[Exception], isal_zlib.error)
+except ImportError:
+    _open_gzip, _inflate_error = gzip.open, zlib.error
+
 MAX_MEMBERS = 2_000_000
 MAX_UNPACKED = 1024**4
 BOMB_SIZE = 4 * 1024**3
 BOMB_RATIO = 500
 
+_CHUNK = 1024 * 1024
+
 _ZIP, _TAR, _GZIP = ".zip", ".tar", ".tar.gz"
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, OSError, ValueError)
+_BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    _inflate_error,
+    EOFError,
+    OSError,
+    ValueError,
+)
 
 
 def kind_by_name(name: str) -> str | None:
@@ -164,7 +183,8 @@ def _scan_zip(path: Path, guard: _Guard) -> None:
 
 
 def _scan_tar(path: Path, kind: str, guard: _Guard) -> None:
-    with path.open("rb") as file, _plain(file, kind) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
+    # Not as a stream ("r|"), in which tarfile copies all content piece by piece to get past it.
+    with path.open("rb") as file, _plain(file, kind) as plain, tarfile.open(fileobj=plain, mode="r:") as archive:
         for member in archive:
             guard.member(member.name, member.size)
             if member.issym():
@@ -175,13 +195,15 @@ def _scan_tar(path: Path, kind: str, guard: _Guard) -> None:
             elif not (member.isreg() or member.isdir()):
                 raise guard.refuse(member.name, "is a device or a pipe")
             cast(Any, archive).members = []  # tarfile would keep every one
+        while kind == _GZIP and plain.read(_CHUNK):
+            pass  # gzip's checksum comes last
 
 
 @contextmanager
 def _plain(file: IO[bytes], kind: str) -> Iterator[IO[bytes]]:
     if kind == _GZIP:
-        with gzip.GzipFile(fileobj=file) as unzipped:
-            yield unzipped  # type: ignore[misc]  # typeshed has no GzipFile among the IOs
+        with _open_gzip(file) as unzipped:
+            yield unzipped
     else:
         yield file
 

@@ -140,9 +140,12 @@ class ChosenFiles:
         sha256: str | None = None,
         replication: int | None = None,
         moved: Moved | None = None,
+        approved: Callable[[], object] | None = None,
     ) -> FileStatus:
         """Upload one file, so that ``remote`` is complete or absent at every moment."""
-        return self._with(remote, lambda files: files.put(local, self._full(remote), sha256, replication, moved))
+        return self._with(
+            remote, lambda files: files.put(local, self._full(remote), sha256, replication, moved, approved)
+        )
 
     def set_mode(self, path: str, mode: str) -> None:
         """Set the permissions of a file or folder."""

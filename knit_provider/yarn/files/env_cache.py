@@ -147,6 +147,7 @@ class EnvironmentCache:
         replication: int | None = None,
         description: Mapping[str, Any] | None = None,
         moved: Moved | None = None,
+        approved: Callable[[], object] | None = None,
     ) -> FileStatus:
         """Upload an archive, complete or not at all; somebody else's equal one is as good.
 
@@ -156,11 +157,11 @@ class EnvironmentCache:
             digest: of its content, which is compared while it is read.
             replication: copies of each block.
             description: goes into a file beside it.
-            moved: as in :meth:`~knit_provider.yarn.files.port.Files.put`.
+            moved, approved: as in :meth:`~knit_provider.yarn.files.port.Files.put`.
         """
         folder = self._claimed(digest)
         with _Describing(self._files, folder, description if target.rpartition("/")[0] == folder else None):
-            return self._files.put(local, target, digest, replication, moved)
+            return self._files.put(local, target, digest, replication, moved, approved)
 
     def condemn(self, digest: str) -> bool:
         """Say that an environment is about to be removed; False where somebody else has said so before."""

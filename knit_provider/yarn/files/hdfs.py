@@ -9,7 +9,7 @@ import re
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -84,6 +84,7 @@ class Hdfs(ABC):
         sha256: str | None = None,
         replication: int | None = None,
         moved: Moved | None = None,
+        approved: Callable[[], object] | None = None,
     ) -> FileStatus:
         """Upload one file, so that ``remote`` is complete or absent at every moment."""
         target = self._path(remote)
@@ -100,6 +101,8 @@ class Hdfs(ABC):
             try:
                 self._create(temporary, content, parents=True, replication=replication)
                 content.check_unchanged(sha256)
+                if approved is not None:
+                    approved()
                 uploaded = self._uploaded(temporary, content)
                 self.rename(temporary, target)
                 published = True

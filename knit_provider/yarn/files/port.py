@@ -121,6 +121,7 @@ class Files(Protocol):
         sha256: str | None = None,
         replication: int | None = None,
         moved: Moved | None = None,
+        approved: Callable[[], object] | None = None,
     ) -> FileStatus:
         """Upload one file (0600) so that ``remote`` is complete or absent at every moment, and never overwritten.
 
@@ -133,6 +134,7 @@ class Files(Protocol):
             sha256: expected digest of the content, as hex digits.
             replication: copies of each block; ``None`` is the filesystem's default.
             moved: told how many more bytes are on their way; a negative number takes back what has to be sent again.
+            approved: called before the file gets its name; if it raises, nothing is left of the upload.
         """
 
     def set_mode(self, path: str, mode: str) -> None:

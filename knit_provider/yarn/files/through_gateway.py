@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from knit_provider.yarn.errors import ConfigurationError
@@ -62,8 +62,11 @@ class GatewayFiles:
         sha256: str | None = None,
         replication: int | None = None,
         moved: Moved | None = None,
+        approved: Callable[[], object] | None = None,
     ) -> FileStatus:
         """Upload one file; ``moved`` hears of its bytes when all have arrived, since they are not counted here."""
+        if approved is not None:
+            approved()  # first: the gateway uploads and names the file in one call
         status = FileStatus(
             **self._gateway.call(
                 "fs.put",

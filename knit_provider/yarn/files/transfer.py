@@ -1,7 +1,8 @@
 """From the files that a spec names to the local resources that YARN takes.
 
 First everything is looked at: every path, every archive, every digest. Only if all is well is anything uploaded, each
-content once and to a place named after its digest, which no later upload changes.
+content once and to a place named after its digest, which no later upload changes. A large environment that is put into
+its cache by itself is looked through while it is on its way, and gets its name only if all is well.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ FilesArgument = FilesLike
 """What ``files=`` takes: a list of sources, or a mapping of name in the container to source."""
 
 _PARALLEL = 4
+_LARGE = 64 * 1024 * 1024
 DIGESTS = Digests(Memo())
 """Digests of what was uploaded, by this process and, of large files, by earlier ones."""
 
@@ -149,8 +151,18 @@ class Transfer:
             becomes a ``.tar.gz``.
         """
         self._name = name
-        plan = self._inspected(Wanted(source, "ARCHIVE", "PRIVATE", is_environment=True, where=source), name=name)
-        return plan.existing or self._upload(plan), plan.digest, plan.existing is None
+        want = Wanted(source, "ARCHIVE", "PRIVATE", is_environment=True, where=source)
+        path = local_path(source)
+        kind = archives.kind_by_name(path.name) or ""
+        large_tar = kind in (".tar", ".tar.gz") and path.is_file() and path.stat().st_size >= _LARGE
+        plan = self._inspected(want, scan=not large_tar, name=name)
+        if plan.existing is not None:
+            return plan.existing, plan.digest, False
+        if not large_tar:
+            return self._upload(plan), plan.digest, True
+        with ThreadPoolExecutor(1, thread_name_prefix="knit-scan") as pool:
+            scan = pool.submit(archives.scan, path, kind, is_environment=True)
+            return self._upload(plan, scan.result), plan.digest, True
 
     def _planned(
         self, links: Mapping[str, Wanted], found: Mapping[Wanted, LocalResource], ready: Mapping[Wanted, Prepared]
@@ -291,7 +303,7 @@ class Transfer:
             check_size(existing, path, size)
         return existing
 
-    def _upload(self, prepared: Prepared) -> FileStatus:
+    def _upload(self, prepared: Prepared, approved: Callable[[], object] | None = None) -> FileStatus:
         _log.debug("uploading %s (%d bytes) to %s", prepared.path, prepared.size, prepared.remote)
         if not prepared.is_environment:
             return self._files.put(prepared.path, prepared.remote, prepared.digest, self._replication)
@@ -302,6 +314,7 @@ class Transfer:
             replication=self._replication,
             description=description(prepared.source, prepared.digest, self._name),
             moved=self._moved,
+            approved=approved,
         )
 
     def _room_for(self, name: str, size: int) -> Path:

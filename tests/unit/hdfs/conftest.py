@@ -83,12 +83,14 @@ class MemoryFiles:
             result[name] = status
         return result
 
-    def put(self, local, remote, sha256=None, replication=None, moved=None):
+    def put(self, local, remote, sha256=None, replication=None, moved=None, approved=None):
         remote = self._full(remote)
         self._guard(remote)
         content = Path(local).read_bytes()
         if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
             raise ConfigurationError(f"{local} changed while it was uploaded")
+        if approved is not None:
+            approved()
         with self._lock:
             self.calls.append(("put", remote, replication))
             if remote in self.nodes:

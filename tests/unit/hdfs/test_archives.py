@@ -134,6 +134,24 @@ def test_a_cut_off_archive_is_refused(tmp_path):
         archives.scan(cut, ".tar.gz")
 
 
+def test_a_gzipped_archive_is_read_to_its_checksum(tmp_path):
+    path = tar_of(tmp_path / "x.tar.gz", file("a", 100_000))
+    content = bytearray(path.read_bytes())
+    content[-8] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"x\.tar\.gz is no intact gzipped tar archive"):
+        archives.scan(path, ".tar.gz")
+
+
+def test_content_that_does_not_inflate_is_refused(tmp_path):
+    path = tar_of(tmp_path / "x.tar.gz", *[file(f"a{number}", 1000) for number in range(50)])
+    content = bytearray(path.read_bytes())
+    content[40:80] = b"\xff" * 40
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"x\.tar\.gz is no intact gzipped tar archive"):
+        archives.scan(path, ".tar.gz")
+
+
 def test_kinds_are_told_by_name_and_by_content(tmp_path):
     names = {
         "a.zip": ".zip",

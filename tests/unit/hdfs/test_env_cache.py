@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 import threading
 from types import SimpleNamespace
 
@@ -99,6 +100,21 @@ def test_what_is_published_is_listed(connection, archive, files):
     assert (found.name, found.digest, found.size, found.uri) == ("dev", made.digest, made.size, made.uri)
     assert files.status(made.uri).permission == "600"
     assert put(connection, path).uploaded is False
+
+
+@pytest.mark.parametrize("ending", [".tar", ".tar.gz"])
+def test_a_large_one_is_looked_through_on_its_way_and_gets_its_name_only_if_all_is_well(
+    connection, tmp_path, files, monkeypatch, ending
+):
+    monkeypatch.setattr("knit_provider.yarn.files.transfer._LARGE", 1)
+    good, bad = tmp_path / f"good{ending}", tmp_path / f"bad{ending}"
+    for path, name in ((good, "bin/tool"), (bad, "../bin/tool")):
+        with tarfile.open(path, f"w:{ending[5:]}") as archive:
+            archive.addfile(tarfile.TarInfo(name))
+    assert put(connection, str(good)).uploaded
+    with pytest.raises(ConfigurationError, match="outside its folder"):
+        put(connection, str(bad))
+    assert names(list_published(connection)) == ["good"]
 
 
 def test_one_that_was_used_within_the_hour_costs_one_look(connection, archive, files, used_at):
