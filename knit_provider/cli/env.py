@@ -110,13 +110,19 @@ def list_(knit: Knit, as_json: bool) -> None:
 )
 @click.option("--keep", metavar="SIZE", help="Keep at most so much, such as 20GiB; the longest unused go first.")
 @click.option("--public", is_flag=True, help="Public ones too, which other users' applications may use.")
+@click.option("--local", is_flag=True, help="Builds on this machine, not what is in HDFS.")
 @json_option
 @with_knit
-def prune(knit: Knit, older_than: float | None, keep: str | None, public: bool, as_json: bool) -> None:
+def prune(knit: Knit, older_than: float | None, keep: str | None, public: bool, local: bool, as_json: bool) -> None:
     """Remove environments that nobody needs any more.
 
     What a running application uses, or somebody used in the last three hours, is never removed.
     """
+    if local:
+        if keep is not None or public:
+            raise click.UsageError("--local goes with --older-than alone")
+        _prune_local(older_than, as_json)
+        return
     from knit_provider.environments.cache import UNUSED_AGE
     from knit_provider.environments.cache import as_json as described
     from knit_provider.environments.cache import prune as prune_environments
@@ -137,6 +143,19 @@ def prune(knit: Knit, older_than: float | None, keep: str | None, public: bool, 
         f"removed {len(done.removed)} environments ({_size(done.freed)}); {len(done.in_use)} more are in use or just "
         f"were, {len(done.kept)} stay"
     )
+
+
+def _prune_local(older_than: float | None, as_json: bool) -> None:
+    from knit_provider.environments.cache import UNUSED_AGE
+    from knit_provider.environments.store import Store
+
+    gone = Store().prune(UNUSED_AGE if older_than is None else older_than * _DAY)
+    if as_json:
+        print_json({"removed": [{"name": e.name, "digest": e.digest, "size": e.size, "path": e.path} for e in gone]})
+        return
+    for env in gone:
+        click.echo(f"removed {env.path} ({_size(env.size)})")
+    click.echo(f"removed {len(gone)} builds ({_size(sum(env.size for env in gone))})")
 
 
 def _bytes(text: str) -> int:

@@ -22,7 +22,7 @@ from typing import IO
 
 from knit_provider.environments.model import PackedEnvironment
 from knit_provider.environments.progress import Progress
-from knit_provider.environments.sidecar import SUFFIX, read_sidecar, write_sidecar
+from knit_provider.environments.sidecar import SUFFIX, read_sidecar, sidecar_path, write_sidecar
 from knit_provider.yarn.errors import EnvironmentBuildError
 from knit_provider.yarn.files.archives import free_bytes
 from knit_provider.yarn.user_cache import private_folder
@@ -88,11 +88,11 @@ class Store:
         folder = self._builds / key
         archive = folder / f"{name}.{format}"
         found = read_sidecar(archive)
-        if found is not None:
+        if found is not None and _marked(archive):
             return replace(found, reused=True)
         for sidecar in sorted(folder.glob(f"*.{format}{SUFFIX}")):
             other = read_sidecar(str(sidecar)[: -len(SUFFIX)])
-            if other is not None:
+            if other is not None and _marked(other.path):
                 return replace(self._under_name(other, archive, name), reused=True)
         return None
 
@@ -118,6 +118,29 @@ class Store:
         folder = self.root / "seen"
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder / f"{sha256(os.fsencode(archive)).hexdigest()[:32]}{SUFFIX}"
+
+    def prune(self, older_than: float) -> list[PackedEnvironment]:
+        """Remove builds that nobody asked for any more; what is in HDFS stays there.
+
+        Args:
+            older_than: seconds since a build was last made or found.
+
+        Returns:
+            What is gone. One that is being built or found at this moment stays.
+        """
+        gone: list[PackedEnvironment] = []
+        for folder in sorted(self._builds.iterdir()):
+            with (self._locks / f"{folder.name}.lock").open("w") as handle, self.work_folder() as work:
+                if not _locked(handle) or time.time() - _last_use(folder) <= older_than:
+                    continue
+                # Out of sight before the second look: who finds it from now on waits for the lock, and builds anew.
+                away = folder.rename(work / folder.name)
+                if time.time() - _last_use(away) <= older_than:
+                    away.rename(folder)
+                    continue
+                found = (read_sidecar(str(sidecar)[: -len(SUFFIX)]) for sidecar in sorted(away.glob(f"*{SUFFIX}")))
+                gone += [replace(env, path=str(folder / Path(env.path).name)) for env in found if env is not None]
+        return gone
 
     def _under_name(self, other: PackedEnvironment, archive: Path, name: str) -> PackedEnvironment:
         temporary = archive.with_name(f".{archive.name}.{os.getpid()}-{threading.get_ident()}")
@@ -176,6 +199,22 @@ class Store:
                 if _locked(handle):
                     shutil.rmtree(folder, ignore_errors=True)
                     lock.unlink(missing_ok=True)
+
+
+def _marked(archive: str | os.PathLike[str]) -> bool:
+    """Mark a build as used; False if it is gone."""
+    try:
+        os.utime(sidecar_path(archive))
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        pass  # a cache that is only read is not pruned by its readers either
+    return True
+
+
+def _last_use(folder: Path) -> float:
+    times = [path.stat().st_mtime for path in (folder, *folder.glob(f"*{SUFFIX}"))]
+    return max(times)
 
 
 def _own_folder() -> Path | None:
