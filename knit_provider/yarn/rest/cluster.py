@@ -11,7 +11,7 @@ from knit_provider.yarn.errors import ClusterUnavailable, KnitError, PermissionD
 from knit_provider.yarn.rest.local_daemons import system_logs
 from knit_provider.yarn.rest.queues import Queue, acl_allows, find_queue, largest_allocation, queues_of
 from knit_provider.yarn.rest.session import Session
-from knit_provider.yarn.rest.shapes import MEMORY, VCORES, items
+from knit_provider.yarn.rest.shapes import MEMORY, VCORES, items, number
 
 _MAXIMUM = "yarn.scheduler.maximum-allocation"
 
@@ -91,7 +91,7 @@ class ClusterView:
             return found
         conf = self.cluster_conf(defaults=True)
         said = {MEMORY: conf.get(f"{_MAXIMUM}-mb", ""), VCORES: conf.get(f"{_MAXIMUM}-vcores", "")}
-        return {name: int(value) for name, value in said.items() if value.isdecimal()}
+        return {name: number(value) for name, value in said.items() if value.isdecimal()}
 
     def app_stats(self) -> dict[str, Any]:
         """Numbers of applications by state."""
