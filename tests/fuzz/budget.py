@@ -1,8 +1,10 @@
-"""How much is tried: little and always the same under ``make test``, much and each time other things by ``make fuzz``."""
+"""How much is tried: little and always the same by ``make test``, much and other things each time by ``make fuzz``."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 
@@ -19,3 +21,12 @@ def tries(few: int) -> settings:
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
     )
+
+
+def refusal(call: Callable[[], Any], kind: type[Exception]) -> Exception | None:
+    """The error of a kind that a call ends in; None where it succeeds. Every other error is passed on."""
+    try:
+        call()
+    except kind as error:
+        return error
+    return None

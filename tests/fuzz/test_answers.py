@@ -1,6 +1,6 @@
-"""Answers of any content, from the ResourceManager, nodes, the history server, WebHDFS and an ApplicationMaster.
+"""Answers of any content: of the ResourceManager, nodes, the history server, WebHDFS, and files and results.
 
-Whatever a daemon, or what sits at its port, answers: the caller gets a value or an error of ours, and never another one.
+Whatever a daemon, or what sits at its port, answers: callers get a value or an error of ours, and never another one.
 """
 
 from __future__ import annotations
@@ -8,7 +8,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -35,15 +38,81 @@ from tests.unit.rest.conftest import Daemon, hang_up, send
 APP, CONTAINER = "application_1_0001", "container_1_0001_01_000001"
 
 # What the daemons' answers consist of, so that what is made up comes near to them.
-NAMES = (
-    "app apps appAttempts appAttempt id appAttemptId container containers containerId state timeouts timeout type "
-    "scheduler schedulerInfo rootQueue childQueues queues queue queueName maximumAllocation resourceInformations "
-    "resourceInformation name value memory vCores nodes node nodeHTTPAddress nodeHttpAddress clusterInfo clusterMetrics "
-    "properties key resource containerLogsInfo containerLogsInfoes containerLogInfo fileName fileSize nodeInfo "
-    "FileStatus FileStatuses DirectoryListing partialListing remainingEntries pathSuffix length modificationTime "
-    "permission owner replication Path Location boolean beans RemoteException exception message javaClassName "
-    "QuotaUsage quota spaceQuota FsStatus capacity used remaining progress startedTime amRPCAddress nodeId user"
-).split()
+NAMES = [
+    "app",
+    "apps",
+    "appAttempts",
+    "appAttempt",
+    "id",
+    "appAttemptId",
+    "container",
+    "containers",
+    "containerId",
+    "state",
+    "timeouts",
+    "timeout",
+    "type",
+    "scheduler",
+    "schedulerInfo",
+    "rootQueue",
+    "childQueues",
+    "queues",
+    "queue",
+    "queueName",
+    "maximumAllocation",
+    "resourceInformations",
+    "resourceInformation",
+    "name",
+    "value",
+    "memory",
+    "vCores",
+    "nodes",
+    "node",
+    "nodeHTTPAddress",
+    "nodeHttpAddress",
+    "clusterInfo",
+    "clusterMetrics",
+    "properties",
+    "key",
+    "resource",
+    "containerLogsInfo",
+    "containerLogsInfoes",
+    "containerLogInfo",
+    "fileName",
+    "fileSize",
+    "nodeInfo",
+    "FileStatus",
+    "FileStatuses",
+    "DirectoryListing",
+    "partialListing",
+    "remainingEntries",
+    "pathSuffix",
+    "length",
+    "modificationTime",
+    "permission",
+    "owner",
+    "replication",
+    "Path",
+    "Location",
+    "boolean",
+    "beans",
+    "RemoteException",
+    "exception",
+    "message",
+    "javaClassName",
+    "QuotaUsage",
+    "quota",
+    "spaceQuota",
+    "FsStatus",
+    "capacity",
+    "used",
+    "remaining",
+    "progress",
+    "startedTime",
+    "amRPCAddress",
+    "nodeId",
+    "user",
+]
 leaf = st.one_of(
     st.none(),
     st.booleans(),
@@ -107,9 +176,11 @@ def calls_of_history(address: str) -> list:
     pars = {"yarn.log.server.web-service.url": f"http://{address}/ws/v1/history"}
     conf = HadoopConf.load(autodetect=False, environ={}, pars=pars)
     logs = HistoryLogs(Session(conf, "alice", addresses=[address], timeout=1))
+    # A file of our own: after an error it is removed.
+    target = Path(tempfile.gettempdir()) / f"knit-fuzz-{os.getpid()}"
     return [
         lambda: logs.aggregated_containers(APP, "alice"),
-        lambda: logs.read_aggregated(APP, "alice", AggregatedContainer(CONTAINER, "h:1", ()), "stdout", "/dev/null"),
+        lambda: logs.read_aggregated(APP, "alice", AggregatedContainer(CONTAINER, "h:1", ()), "stdout", target),
     ]
 
 
@@ -136,9 +207,13 @@ CALLS = {
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
+    """Nobody waits between two tries of the same: thousands of them are made."""
     made = Daemon()
-    yield made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.sleep", lambda seconds: None)
+        yield made
     made.stop()
+    (Path(tempfile.gettempdir()) / f"knit-fuzz-{os.getpid()}").unlink(missing_ok=True)
 
 
 def ask_everything(daemon: Daemon, who: str) -> None:
@@ -162,7 +237,7 @@ def test_the_corpus(daemon: Daemon, who: str, path) -> None:
     content = path.read_bytes()
     kind = "text/html" if path.suffix == ".html" else "application/json"
     for status in (200, 404):
-        daemon.answer = lambda handler: send(handler, status, content, kind)
+        daemon.answer = lambda handler, status=status: send(handler, status, content, kind)
         ask_everything(daemon, who)
 
 

@@ -112,7 +112,9 @@ def test_no_secret_is_anywhere_else(
     look("the aggregated logs", str(aggregated).encode())
     look("what the client said", "\n".join(heard).encode())
     assert any("HTTP/1.1" in line for line in heard), "urllib3's DEBUG log has to be there, or this shows nothing"
-    look("what it shows of itself", f"{knit!r} {knit.connection!r} {knit.application()!r} {knit._repr_html_()}".encode())
+    look(
+        "what it shows of itself", f"{knit!r} {knit.connection!r} {knit.application()!r} {knit._repr_html_()}".encode()
+    )
     assert found == []
 
 

@@ -10,7 +10,6 @@ import ssl
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 import requests
@@ -34,7 +33,18 @@ TELL += "for k, v in os.environ.items() if k.startswith('V_')}]))"
 def batch() -> list[str]:
     """Every odd string, and chains of several with what YARN, two shells and Python each make something of."""
     chance = random.Random(None if LONG else 20)
-    pieces = [*ODD, "$(touch /tmp/x)", "`id`", "{{HADOOP_CONF_DIR}}", "<LOG_DIR>", "\n", "'\"'", "\\$(", ";exit 9;", "%0A"]
+    pieces = [
+        *ODD,
+        "$(touch /tmp/x)",
+        "`id`",
+        "{{HADOOP_CONF_DIR}}",
+        "<LOG_DIR>",
+        "\n",
+        "'\"'",
+        "\\$(",
+        ";exit 9;",
+        "%0A",
+    ]
     return [*ODD, *("".join(chance.choices(pieces, k=chance.randint(2, 12))) for _ in range(300))]
 
 
@@ -72,7 +82,22 @@ value = st.recursive(
     max_leaves=10,
 )
 names = st.sampled_from(
-    "service instances delta resources add remove ids progress key value prefix since timeout_s if_version".split()
+    [
+        "service",
+        "instances",
+        "delta",
+        "resources",
+        "add",
+        "remove",
+        "ids",
+        "progress",
+        "key",
+        "value",
+        "prefix",
+        "since",
+        "timeout_s",
+        "if_version",
+    ]
 )
 # Nothing that would be done: the one service that there is is named by no request.
 document = st.dictionaries(names | st.text(max_size=5), value, max_size=5).map(
@@ -82,11 +107,31 @@ body = st.one_of(
     document.map(lambda d: json.dumps(d).encode()),
     document.map(lambda d: json.dumps(d).encode()[:-2]),
     st.binary(max_size=80),
-    st.sampled_from([b"[" * 20_000, b'{"a":' * 20_000, b"{" + b" " * 1_100_000 + b"}", b"1e999", b'{"progress":1e999}']),
+    st.sampled_from(
+        [b"[" * 20_000, b'{"a":' * 20_000, b"{" + b" " * 1_100_000 + b"}", b"1e999", b'{"progress":1e999}']
+    ),
 )
 paths = st.sampled_from(
-    "/v1/scale /v1/instances /v1/containers/remove /v1/progress /v1/kv/get /v1/kv/set /v1/kv/delete /v1/kv/list "
-    "/v1/kv/watch /v1/status /v1/containers /v1/../v1/status //v1/status /v1/scale/ /%2e%2e/x /v1/kv/get%00 / /v1".split()
+    [
+        "/v1/scale",
+        "/v1/instances",
+        "/v1/containers/remove",
+        "/v1/progress",
+        "/v1/kv/get",
+        "/v1/kv/set",
+        "/v1/kv/delete",
+        "/v1/kv/list",
+        "/v1/kv/watch",
+        "/v1/status",
+        "/v1/containers",
+        "/v1/../v1/status",
+        "//v1/status",
+        "/v1/scale/",
+        "/%2e%2e/x",
+        "/v1/kv/get%00",
+        "/",
+        "/v1",
+    ]
 )
 
 
@@ -114,7 +159,11 @@ def test_the_control_channel_survives_any_request(application: Knit) -> None:
 
     ask()
     session.close()
-    for garbage in (b"\0" * 2000, b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 5000, b"POST /v1/scale HTTP/1.1\r\nContent-Length: -5\r\n\r\n"):
+    for garbage in (
+        b"\0" * 2000,
+        b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 5000,
+        b"POST /v1/scale HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+    ):
         context = ssl._create_unverified_context()
         with (
             socket.create_connection(("127.0.0.1", report.am_port), timeout=10) as plain,

@@ -6,7 +6,6 @@ import base64
 import json
 import socket
 import ssl
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -15,7 +14,6 @@ import requests
 import urllib3
 
 from knit_provider import Knit
-from knit_provider.localcluster import LocalCluster
 from knit_provider.yarn.control import ControlCredentials
 from knit_provider.yarn.control.client import ControlClient
 from knit_provider.yarn.errors import ApplicationMasterUnreachable, PermissionDenied

@@ -39,7 +39,9 @@ def test_a_container_has_the_filesystems_token_alone(
         (said,) = (str(f["stdout"]) for f in knit.logs().values() if f["service"])
     content = base64.b64decode(said)
     kinds = {token.kind for token in read_token_file(content)}
-    assert kinds == {"HDFS_DELEGATION_TOKEN"}, "none that makes its bearer an ApplicationMaster, a node or YARN's client"
+    assert kinds == {"HDFS_DELEGATION_TOKEN"}, (
+        "none that makes its bearer an ApplicationMaster, a node or YARN's client"
+    )
     for name in (b"knit.control.secret", b"knit.key", b"TIMELINE", b"NMToken"):
         assert name not in content
     assert b"knit.worker.secret" in content

@@ -223,9 +223,7 @@ def test_a_datanode_without_tls_is_refused_behind_a_namenode_with_it(start, tmp_
     both = tmp_path / "both.pem"
     both.write_bytes(
         ca.read_bytes()
-        + key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     datanode = start(lambda *_: (200, b"content"))
     nn = start(namenode(datanode.address))
