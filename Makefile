@@ -24,7 +24,7 @@ JVM_SOURCES := pom.xml $(shell find jvm -type f -not -path '*/test/*' 2>/dev/nul
 # Further arguments for pytest, as in: make test-hadoop ARGS="-k kill -x"
 ARGS ?=
 
-.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-dask test-kerberos test-airflow test-airflow-oldest test-prefect test-prefect-newest packages demo soak bench ui docs clean
+.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-dask test-kerberos test-airflow test-airflow-oldest test-prefect test-prefect-newest packages demo fuzz soak bench ui docs clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,10 +87,10 @@ test-java: ## JUnit
 # Airflow's tests begin.
 test-python: packages $(READY) $(JAR) ## All of pytest
 	@$(MAKE) --no-print-directory test-prefect-newest
-	@$(BIN)/pytest tests/unit tests/hadoop tests/dask tests/prefect tests/airflow tests/kerberos $(ARGS)
+	@$(BIN)/pytest tests/unit tests/fuzz tests/hadoop tests/dask tests/prefect tests/airflow tests/kerberos $(ARGS)
 
 test-unit: $(READY) ## pytest without any daemon
-	@$(BIN)/pytest tests/unit $(ARGS)
+	@$(BIN)/pytest tests/unit tests/fuzz $(ARGS)
 
 test-hadoop: $(READY) $(JAR) ## pytest on the embedded Hadoop
 	@$(BIN)/pytest tests/hadoop $(ARGS)
@@ -126,6 +126,9 @@ demo: ## A real Hadoop, a real Airflow and the word count DAG, from nothing
 
 ui: $(READY) $(JAR) ## A Hadoop and an Airflow to click in, until Ctrl-C
 	@$(BIN)/python -m devtools.playground
+
+fuzz: $(READY) ## Hostile input of all kinds for a while; needs no daemon. ARGS="--minutes 60 --examples 5000"
+	@$(BIN)/python -m devtools.fuzz $(ARGS)
 
 soak: $(READY) $(JAR) ## Start and kill applications for a while: does anything pile up? ARGS="--minutes 60"
 	@$(BIN)/python -m devtools.soak $(ARGS)

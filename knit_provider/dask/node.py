@@ -170,6 +170,8 @@ class Node:
             # The container's own folder, which YARN removes.
             "local_directory": os.getcwd(),
             "death_timeout": 60,
+            # It tells of its health in plain HTTP, and asks nobody who they are.
+            "dashboard_address": "127.0.0.1:0",
             **self.settings["options"],
         }
         started: Any = Nanny if self.settings["nanny"] else kind

@@ -495,9 +495,10 @@ def parse_result(text: str, origin: str) -> Any:
     Raises:
         KnitError: if it is no JSON or larger than 48 KiB.
     """
-    if len(text.encode()) > 48 * 1024:
-        raise KnitError(f"{origin} wrote {len(text.encode())} bytes to $KNIT_RESULT; at most 49152 come back. Use HDFS")
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > 48 * 1024:
+        raise KnitError(f"{origin} wrote {size} bytes to $KNIT_RESULT; at most 49152 come back. Use HDFS")
     try:
         return json.loads(text)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise KnitError(f"{origin} wrote something to $KNIT_RESULT that is not JSON: {e}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -105,13 +106,14 @@ def exit_code_in(diagnostics: str) -> int | None:
 
 def _number(value: Any) -> float:
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
         return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def _split_address(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or host in ("N/A", "null"):
+    if not host or not re.fullmatch("[0-9]{1,5}", port) or host in ("N/A", "null"):
         return "", 0
     return host.strip("[]"), int(port)

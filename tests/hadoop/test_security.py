@@ -6,7 +6,6 @@ import base64
 import json
 import socket
 import ssl
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -15,7 +14,6 @@ import requests
 import urllib3
 
 from knit_provider import Knit
-from knit_provider.localcluster import LocalCluster
 from knit_provider.yarn.control import ControlCredentials
 from knit_provider.yarn.control.client import ControlClient
 from knit_provider.yarn.errors import ApplicationMasterUnreachable, PermissionDenied
@@ -126,52 +124,6 @@ def test_the_wrong_secret_is_refused(knit: Knit, running: str) -> None:
     )
     with pytest.raises(PermissionDenied):
         client.scale("default", instances=50)
-
-
-def test_the_canary_is_nowhere(knit: Knit, running: str, cluster: LocalCluster) -> None:
-    """The control secret is in the staging file and in the ApplicationMaster's credentials, and in no other place."""
-    secret = secret_of(knit, running)["secret"]
-    forms = [secret.encode(), base64.b64encode(secret.encode())[:-4]]
-    found: list[str] = []
-
-    def look(where: str, content: bytes) -> None:
-        if any(form in content for form in forms):
-            found.append(where)
-
-    for process in psutil.process_iter():
-        for name in ("cmdline", "environ"):
-            try:
-                look(f"/proc/{process.pid}/{name}", Path(f"/proc/{process.pid}/{name}").read_bytes())
-            except OSError:
-                continue
-    masters = {c["id"] for c in knit.get_containers() if c["service"] is None}
-    for path in Path(cluster.directory).rglob("*"):
-        if not path.is_file() or path.stat().st_size > 64 << 20:
-            continue
-        of_master = any(m in str(path) for m in masters) or path.name.endswith(".tokens")
-        # HDFS's own blocks hold the staging file; the ApplicationMaster's token file holds its credentials, and so does
-        # the ResourceManager's own store, from which it starts a second attempt.
-        if (
-            "FSRMStateRoot" in path.parts
-            or "/dfs/" in str(path)
-            or "blk_" in path.name
-            or (of_master and "tokens" in path.name)
-        ):
-            continue
-        look(str(path), path.read_bytes())
-    api = knit.yarn_api
-    attempt = running.replace("application", "appattempt") + "_000001"
-    for url in (
-        f"cluster/apps/{running}",
-        f"cluster/apps/{running}/appattempts",
-        f"cluster/apps/{running}/appattempts/{attempt}/containers",
-    ):
-        look(url, json.dumps(api.session.get_json(url)).encode())
-    for container, files in knit.logs().items():
-        for name, text in files.items():
-            look(f"log {name} of {container}", str(text).encode())
-    look("what a running application's log says of its environment", str(knit.status()).encode())
-    assert found == []
 
 
 def test_staging_is_private(knit: Knit, running: str) -> None:

@@ -149,6 +149,10 @@ def test_key_and_certificate_belong_together_and_outlive_the_application():
     assert certificate.subject.rfc4514_string() == f"CN={APP}"
     life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
     assert timedelta(days=3, hours=1) == life
+    # Its key signs nothing else, and its bearer is no client of anybody's.
+    assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
+    usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]
     unlimited = x509.load_der_x509_certificate(new_secrets(APP, None).certificate)
     assert unlimited.not_valid_after_utc - unlimited.not_valid_before_utc > timedelta(days=3000)
 

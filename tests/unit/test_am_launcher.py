@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from knit_provider.yarn.submission.am_launch import command
 
 LAUNCHER = Path(__file__).parents[2] / "jvm" / "src" / "main" / "launcher" / "knit-am.sh"
 JARS = "hadoop-client-api-3.5.0.jar:hadoop-client-runtime-3.5.0.jar:knit.jar"
@@ -111,3 +114,19 @@ def test_an_archive_that_is_not_whole_is_not_used(tmp_path: Path) -> None:
     assert class_path(words) == JARS
     assert not uses_archive(words)
     assert not said
+
+
+@pytest.mark.parametrize("exchanged", [False, True])
+def test_exchanged_files_start_nothing(tmp_path: Path, exchanged: bool) -> None:
+    """As a NodeManager runs it: within double quotes, with ``<LOG_DIR>`` replaced."""
+    (tmp_path / "knit-am.sh").write_text("echo started\n")
+    (tmp_path / "knit.jar").write_text("jar")
+    digests = {name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("knit-am.sh", "knit.jar")}
+    if exchanged:
+        (tmp_path / "knit.jar").write_text("JAR")
+    text = command(digests).replace("<LOG_DIR>", str(tmp_path))
+    assert '"' not in text
+    assert "$" not in text
+    done = subprocess.run(["bash", "-c", f'exec /bin/bash -c "{text}"'], cwd=tmp_path, check=False)
+    assert done.returncode == exchanged
+    assert (tmp_path / "stdout").read_text() == ("knit.jar: FAILED\n" if exchanged else "started\n")

@@ -38,7 +38,7 @@ def _set_values(answers: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if not isinstance(properties, list):
         yield from ((str(key), str(value)) for key, value in answers.items() if value != _REDACTED)
         return
-    for item in properties:
+    for item in (item for item in properties if isinstance(item, Mapping)):
         key, value, resource = item.get("key"), item.get("value"), str(item.get("resource") or "")
         if key and value is not None and value != _REDACTED and not resource.endswith("-default.xml"):
             yield str(key), str(value)

@@ -3,6 +3,7 @@ abused for."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,12 @@ def read_site_xml(path: Path, include_from: Iterable[Path]) -> list[Property]:
             declares entities, or includes something from elsewhere.
     """
     roots = [directory.resolve() for directory in include_from]
-    return list(_properties_of(path, [*roots, path.parent.resolve(), path.resolve().parent], ()))
+    try:
+        return list(_properties_of(path, [*roots, path.parent.resolve(), path.resolve().parent], ()))
+    except RecursionError:
+        raise ConfigurationError(
+            f"{path} has elements within elements deeper than any Hadoop configuration file"
+        ) from None
 
 
 def _properties_of(path: Path, roots: list[Path], including: tuple[Path, ...]) -> Iterator[Property]:
@@ -98,7 +104,7 @@ def _include(element: Element, path: Path, roots: list[Path], including: tuple[P
     if not href:
         raise ConfigurationError(f"{path} has an xi:include without href; name a file there")
     target = _target(href, path, roots)
-    if target.is_file():
+    if os.path.isfile(target):
         yield from _properties_of(target, roots, including)
         return
     fallback = next((c for c in element if _local(c) == "fallback"), None)
@@ -108,11 +114,17 @@ def _include(element: Element, path: Path, roots: list[Path], including: tuple[P
 
 
 def _target(href: str, path: Path, roots: list[Path]) -> Path:
-    url = urlsplit(href)
+    try:
+        url = urlsplit(href)
+    except ValueError as e:
+        raise ConfigurationError(f"{path} includes {href}, which names no file: {e}") from e
     if url.scheme not in ("", "file") or url.netloc not in ("", "localhost"):
         raise ConfigurationError(f"{path} includes {href}; only files beside it are included, never URLs")
     target = path.parent / (unquote(url.path) if url.scheme else href)
-    real = target.resolve()
+    try:
+        real = target.resolve()
+    except (ValueError, OSError, RuntimeError) as e:  # a NUL, or links in a circle
+        raise ConfigurationError(f"{path} includes {href!r}, which cannot be looked for: {e}") from e
     if not any(real.is_relative_to(root) for root in roots):
         allowed = ", ".join(dict.fromkeys(str(root) for root in roots))
         raise ConfigurationError(

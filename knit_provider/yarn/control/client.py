@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ import urllib3
 
 from knit_provider.yarn.errors import ApplicationMasterUnreachable, KnitError, PermissionDenied
 from knit_provider.yarn.waiting import Backoff
+
+_SECRET = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -64,8 +67,10 @@ class ControlCredentials:
         try:
             document = json.loads(text)
             shared = {name: base64.b64decode(value) for name, value in document.get("shared", {}).items()}
+            if not _SECRET.fullmatch(document["secret"]):
+                raise ValueError("the secret is none of ours")
             return cls(document["secret"], base64.b64decode(document["certificate"], validate=True), shared)
-        except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as e:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as e:
             raise KnitError(f"{origin} is damaged ({type(e).__name__}); the application cannot be controlled") from None
 
 
@@ -289,7 +294,7 @@ class ControlClient:
     ) -> dict[str, Any]:
         try:
             value = json.loads(text) if text else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             raise ApplicationMasterUnreachable(

@@ -13,7 +13,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -37,15 +37,15 @@ _CHUNK = 1024 * 1024
 
 _ZIP, _TAR, _GZIP = ".zip", ".tar", ".tar.gz"
 _BROKEN = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zipfile.LargeZipFile,
-    zlib.error,
-    _inflate_error,
-    EOFError,
-    OSError,
-    ValueError,
+    *(tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, _inflate_error),
+    *(EOFError, OSError, ValueError, NotImplementedError),
 )
+
+_LONGEST_TARGET = 4096
+# Names, and what else stands in front of a member; tarfile would keep any amount of it in memory.
+_MOST_BETWEEN_MEMBERS = 64 * 1024**2
+# More links on one way than Linux follows.
+_MOST_LINKS = 40
 
 
 def kind_by_name(name: str) -> str | None:
@@ -110,6 +110,7 @@ def scan(path: Path, kind: str, *, is_environment: bool = False) -> bool:
             _scan_zip(path, guard)
         else:
             _scan_tar(path, kind, guard)
+        guard.finish()
     except _BROKEN as error:
         if isinstance(error, ConfigurationError):
             raise
@@ -135,15 +136,20 @@ class _Guard:
     def refuse(self, member: str, problem: str) -> ConfigurationError:
         return ConfigurationError(f"{self._path} is not shipped: its member {member!r} {problem}")
 
-    def member(self, name: str, size: int) -> None:
-        """Count a member and check where it would go."""
+    @property
+    def accounted(self) -> int:
+        """The most bytes that a tar archive may have up to now."""
+        return self._unpacked + (self._members + 1) * 4096 + _MOST_BETWEEN_MEMBERS
+
+    def member(self, name: str, size: int, *, is_link: bool) -> None:
+        """Count a member and check where it would go. What is no link is written through one of its own name."""
         parts = name.split("/")
         if name.startswith("/") or ".." in parts or "\0" in name:
             raise self.refuse(name, "would be unpacked outside its folder")
-        for end in range(1, len(parts)):
-            parent = posixpath.normpath("/".join(parts[:end]))
-            if parent in self.links and _leads_out(parent, self.links[parent]):
-                raise self.refuse(name, f"lies behind the link {parent!r}, which leads out of the folder")
+        if size < 0:
+            raise self.refuse(name, f"has a size of {size} bytes")
+        if self.links and _place(parts[:-1] if is_link else parts, self.links) is None:
+            raise self.refuse(name, f"lies behind the link {self._first_link(parts)!r}, which leads out of the folder")
         self._members += 1
         self._unpacked += size
         too_much = self._unpacked > BOMB_SIZE and self._unpacked > BOMB_RATIO * self._size
@@ -156,47 +162,124 @@ class _Guard:
 
     def link(self, name: str, target: str) -> None:
         """Note a symbolic link and check where it leads."""
-        allowed = self._is_environment and target.startswith("/")
-        if _leads_out(name, target) and not allowed:
-            raise self.refuse(name, f"is a link to {target!r}, outside the folder it is unpacked in")
-        self.links[posixpath.normpath(name)] = target
+        if len(target) > _LONGEST_TARGET:
+            raise self.refuse(name, f"is a link to a path of more than {_LONGEST_TARGET} characters")
+        place = self._place_of(name)
+        if self.links.setdefault(place, target) != target:
+            raise self.refuse(name, f"is in it twice, as a link to {self.links[place]!r} and to {target!r}")
+        self._check_link(place, target)
+
+    def hard_link(self, name: str, target: str) -> None:
+        """Check where a hard link leads: it is another name for a member that came before it."""
+        if target.startswith("/") or ".." in target.split("/") or _place(target.split("/")[:-1], self.links) is None:
+            raise self.refuse(name, f"is a link to {target!r}, outside the folder")
+        symbolic = self.links.get(self._place_of(target))
+        if symbolic is not None:  # which then leads from here to where it leads from there
+            self.link(name, symbolic)
+
+    def finish(self) -> None:
+        """Look at the links again: with all of them known, one may lead elsewhere than it did alone."""
+        for name, target in self.links.items():
+            self._check_link(name, target)
+
+    def _check_link(self, name: str, target: str) -> None:
+        if target.startswith("/"):
+            if self._is_environment:
+                return
+        elif _place([*name.split("/")[:-1], *target.split("/")], self.links, absolute=self._is_environment) is not None:
+            return
+        raise self.refuse(name, f"is a link to {target!r}, outside the folder it is unpacked in")
+
+    def _place_of(self, name: str) -> str:
+        """Where a member lies once the links in front of it are followed."""
+        folder, _, last = posixpath.normpath(name).rpartition("/")
+        return "/".join([*(_place(folder.split("/"), self.links) or ()), last])
+
+    def _first_link(self, parts: list[str]) -> str:
+        ways = (posixpath.normpath("/".join(parts[:end])) for end in range(1, len(parts) + 1))
+        return next((way for way in ways if way in self.links), "/".join(parts))
 
 
-def _leads_out(name: str, target: str) -> bool:
-    if target.startswith("/"):
-        return True
-    resolved = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
-    return resolved == ".." or resolved.startswith("../")
+def _place(parts: list[str], links: Mapping[str, str], *, absolute: bool = False) -> list[str] | None:
+    """Where a path leads in a folder with these links, as the system follows them; None for out of the folder.
+
+    Args:
+        parts: of the path, relative to the folder.
+        links: target by the link's own path.
+        absolute: whether a link to an absolute path on the way is no way out. What follows it is then not looked at.
+    """
+    here: list[str] = []
+    todo, followed = parts[::-1], 0
+    while todo:
+        part = todo.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            if not here:
+                return None
+            here.pop()
+            continue
+        here.append(part)
+        target = links.get("/".join(here))
+        if target is None:
+            continue
+        if target.startswith("/"):
+            return here if absolute else None
+        followed += 1
+        if followed > _MOST_LINKS:
+            return here  # nowhere: the system refuses it too
+        here.pop()
+        todo += target.split("/")[::-1]
+    return here
 
 
 def _scan_zip(path: Path, guard: _Guard) -> None:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
-            guard.member(member.filename, member.file_size)
+            mode = member.external_attr >> 16
+            guard.member(member.filename, member.file_size, is_link=stat.S_ISLNK(mode))
             if member.flag_bits & 1:
                 raise guard.refuse(member.filename, "is encrypted")
-            mode = member.external_attr >> 16
             if stat.S_ISLNK(mode):
-                guard.link(member.filename, os.fsdecode(archive.read(member)[:4096]))
+                with archive.open(member) as content:
+                    guard.link(member.filename, os.fsdecode(content.read(_LONGEST_TARGET + 1)))
             elif stat.S_IFMT(mode) and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
                 raise guard.refuse(member.filename, "is a device or a pipe")
 
 
 def _scan_tar(path: Path, kind: str, guard: _Guard) -> None:
     # Not as a stream ("r|"), in which tarfile copies all content piece by piece to get past it.
-    with path.open("rb") as file, _plain(file, kind) as plain, tarfile.open(fileobj=plain, mode="r:") as archive:
+    with (
+        path.open("rb") as file,
+        _plain(file, kind) as plain,
+        tarfile.open(fileobj=cast(Any, _Metered(plain, guard)), mode="r:") as archive,
+    ):
         for member in archive:
-            guard.member(member.name, member.size)
+            guard.member(member.name, member.size, is_link=member.issym())
             if member.issym():
                 guard.link(member.name, member.linkname)
             elif member.islnk():
-                if member.linkname.startswith("/") or ".." in member.linkname.split("/"):
-                    raise guard.refuse(member.name, f"is a link to {member.linkname!r}, outside the folder")
+                guard.hard_link(member.name, member.linkname)
             elif not (member.isreg() or member.isdir()):
                 raise guard.refuse(member.name, "is a device or a pipe")
             cast(Any, archive).members = []  # tarfile would keep every one
         while kind == _GZIP and plain.read(_CHUNK):
             pass  # gzip's checksum comes last
+
+
+class _Metered:
+    """Reads on for a tar archive, as long as what is read is accounted for by its members' sizes."""
+
+    def __init__(self, plain: IO[bytes], guard: _Guard) -> None:
+        self._plain = plain
+        self._guard = guard
+        self.seek, self.tell = plain.seek, plain.tell
+
+    def read(self, size: int) -> bytes:
+        # Beforehand: tarfile asks for a whole name at once, however long its header says it is.
+        if self.tell() + size > self._guard.accounted:
+            raise self._guard.refuse("(header)", f"has more than {_MOST_BETWEEN_MEMBERS >> 20} MiB of names")
+        return self._plain.read(size)
 
 
 @contextmanager

@@ -22,7 +22,9 @@ from knit_provider.yarn.errors import (
 from knit_provider.yarn.files.port import RemoteFileExists, RemoteFileNotFound
 from knit_provider.yarn.proxy_user import with_way_out
 from knit_provider.yarn.rest.answers import Answer
+from knit_provider.yarn.rest.shapes import items
 from knit_provider.yarn.rest.transport import CONNECT_TIMEOUT, Transport, Unanswered, _unanswered
+from knit_provider.yarn.rest.unlogged import shown
 
 CALL_TIMEOUT = 20.0
 """Seconds for one call to a NameNode."""
@@ -89,7 +91,7 @@ class _FilesTransport(Transport):
                 verify=self._verified(),
             )
         except requests.RequestException as error:
-            raise _unanswered(url, error, SILENCE_TIMEOUT, proxies.get(urlsplit(url).scheme)) from error
+            raise _unanswered(url, error, SILENCE_TIMEOUT, proxies.get(urlsplit(url).scheme)) from shown(error, url)
         return Answer("PUT", url.partition("?")[0], response.status_code, response.headers, response.content)
 
     def _new_session(self) -> requests.Session:
@@ -162,8 +164,7 @@ class NameNodes:
         answer = self._transport.exchange(
             "GET", f"{self._active}/jmx", params={"qry": bean, **self._identity()}, timeout=CALL_TIMEOUT
         )
-        beans = answer.json().get("beans") if answer.status == 200 else None
-        return dict(beans[0]) if beans else {}
+        return next(iter(items(answer.json(), "beans")), {}) if answer.status == 200 else {}
 
     def rpc_address(self) -> str | None:
         """``host:port`` at which the active NameNode serves Hadoop's RPC; None where it (or a proxy) doesn't say."""
@@ -216,9 +217,14 @@ class NameNodes:
                     break
                 raise
             location = answer.headers.get("Location") or str(answer.json().get("Location", ""))
-            parts = urlsplit(location)
+            try:
+                parts = urlsplit(location)
+            except ValueError:
+                parts = urlsplit("")
             if parts.scheme not in ("http", "https") or not parts.netloc:
-                raise ClusterUnavailable(f"{answer.url} named {location!r} as the place of the data, which is no URL")
+                # Behind the question mark is what lets its bearer read or write.
+                place = location.partition("?")[0]
+                raise ClusterUnavailable(f"{answer.url} named {place!r} as the place of the data, which is no URL")
             if parts.scheme == "http" and answer.url.startswith("https:"):
                 raise ClusterUnavailable(f"{answer.url} sends us to {parts.netloc} without TLS; that is refused")
             if parts.netloc in passed_over:

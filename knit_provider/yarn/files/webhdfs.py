@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from knit_provider.yarn.errors import KnitError
+from knit_provider.yarn.errors import ClusterUnavailable, KnitError
 from knit_provider.yarn.files.hdfs import Hdfs
 from knit_provider.yarn.files.local import LocalContent, digest_of
 from knit_provider.yarn.files.namenodes import NameNodes
@@ -30,7 +30,8 @@ class WebHDFS(Hdfs):
         """The user's home folder."""
         if self._home is None:
             answer = self._namenodes.call("GET", "GETHOMEDIRECTORY", "/")
-            self._home = self.root + str(answer["Path"]).rstrip("/")
+            with _understood("the home folder"):
+                self._home = self.root + str(answer["Path"]).rstrip("/")
         return self._home
 
     def status(self, path: str) -> FileStatus | None:
@@ -40,7 +41,8 @@ class WebHDFS(Hdfs):
             answer = self._namenodes.call("GET", "GETFILESTATUS", name)
         except RemoteFileNotFound:
             return None
-        return self._status(name, answer["FileStatus"])
+        with _understood(name):
+            return self._status(name, answer["FileStatus"])
 
     def list(self, path: str, limit: int = 1000) -> Sequence[FileStatus]:
         """The entries of a folder, at most ``limit``."""
@@ -49,12 +51,13 @@ class WebHDFS(Hdfs):
         after = None
         while len(found) < limit:
             answer = self._namenodes.call("GET", "LISTSTATUS_BATCH", name, startAfter=after)
-            listing = answer["DirectoryListing"]
-            page = listing["partialListing"]["FileStatuses"]["FileStatus"]
-            found += [self._status(f"{name.rstrip('/')}/{entry['pathSuffix']}", entry) for entry in page]
-            if not page or not listing["remainingEntries"]:
-                break
-            after = page[-1]["pathSuffix"]
+            with _understood(name):
+                listing = answer["DirectoryListing"]
+                page = listing["partialListing"]["FileStatuses"]["FileStatus"]
+                found += [self._status(f"{name.rstrip('/')}/{entry['pathSuffix']}", entry) for entry in page]
+                if not page or not listing["remainingEntries"]:
+                    break
+                after = page[-1]["pathSuffix"]
         return found[:limit]
 
     def delete(self, path: str, recursive: bool = False) -> bool:
@@ -93,26 +96,27 @@ class WebHDFS(Hdfs):
         # Not every HDFS knows the operation, and the count needs the right to read every folder below.
         with contextlib.suppress(KnitError):
             quota = self._namenodes.call("GET", "GETQUOTAUSAGE", self._path(path)).get("QuotaUsage", {})
-        names, space = int(quota.get("quota", -1)), int(quota.get("spaceQuota", -1))
-        return Space(
-            capacity,
-            used,
-            remaining,
-            space_quota=space if space >= 0 else None,
-            space_used=int(quota["spaceConsumed"]) if space >= 0 else None,
-            name_quota=names if names >= 0 else None,
-            name_used=int(quota["fileAndDirectoryCount"]) if names >= 0 else None,
-        )
+        with _understood(path):
+            names, space = int(quota.get("quota", -1)), int(quota.get("spaceQuota", -1))
+            return Space(
+                capacity,
+                used,
+                remaining,
+                space_quota=space if space >= 0 else None,
+                space_used=int(quota["spaceConsumed"]) if space >= 0 else None,
+                name_quota=names if names >= 0 else None,
+                name_used=int(quota["fileAndDirectoryCount"]) if names >= 0 else None,
+            )
 
     def close(self) -> None:
         """Close the connections."""
         self._namenodes.close()
 
     def _room(self) -> tuple[int | None, int | None, int | None]:
-        with contextlib.suppress(KnitError):
+        with contextlib.suppress(KnitError), _understood("/"):
             status = self._namenodes.call("GET", "GETSTATUS", "/")["FsStatus"]  # since Hadoop 3.4
             return int(status["capacity"]), int(status["used"]), int(status["remaining"])
-        with contextlib.suppress(KnitError, KeyError):
+        with contextlib.suppress(KnitError), _understood("/"):
             bean = self._namenodes.jmx("Hadoop:service=NameNode,name=NameNodeInfo")
             return int(bean["Total"]), int(bean["Used"]), int(bean["Free"])
         return None, None, None
@@ -155,3 +159,15 @@ class WebHDFS(Hdfs):
 
     def _set_permission(self, name: str, mode: str) -> None:
         self._namenodes.call("PUT", "SETPERMISSION", name, permission=mode)
+
+
+@contextlib.contextmanager
+def _understood(what: str) -> Iterator[None]:
+    """Turn a value that is missing or of another type into an error that says whose answer it is missing in."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise ClusterUnavailable(
+            f"{what}: the answer of WebHDFS is not as it should be ({type(error).__name__}: {error}); is that the "
+            "NameNode's web port?"
+        ) from error

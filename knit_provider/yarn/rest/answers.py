@@ -47,7 +47,7 @@ class Answer:
         """
         try:
             value = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             raise ClusterUnavailable(f"{self.url} answered {self.shown()} where JSON was due; {NOT_YARN}")
@@ -59,7 +59,7 @@ class Answer:
             value = json.loads(self.body)
             found = value["RemoteException"]
             return {key: str(found.get(key, "")) for key in ("exception", "message", "javaClassName")}
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     def shown(self) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from knit_provider.yarn.config import HadoopConf
-from knit_provider.yarn.errors import ClusterUnavailable, KnitError, PermissionDenied
+from knit_provider.yarn.config.addresses import parse_address
+from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError, PermissionDenied
 from knit_provider.yarn.rest.local_daemons import system_logs
 from knit_provider.yarn.rest.queues import Queue, acl_allows, find_queue, largest_allocation, queues_of
 from knit_provider.yarn.rest.session import Session
-from knit_provider.yarn.rest.shapes import MEMORY, VCORES, items
+from knit_provider.yarn.rest.shapes import MEMORY, VCORES, items, number
 
 _MAXIMUM = "yarn.scheduler.maximum-allocation"
 
@@ -91,7 +92,7 @@ class ClusterView:
             return found
         conf = self.cluster_conf(defaults=True)
         said = {MEMORY: conf.get(f"{_MAXIMUM}-mb", ""), VCORES: conf.get(f"{_MAXIMUM}-vcores", "")}
-        return {name: int(value) for name, value in said.items() if value.isdecimal()}
+        return {name: number(value) for name, value in said.items() if value.isdecimal()}
 
     def app_stats(self) -> dict[str, Any]:
         """Numbers of applications by state."""
@@ -109,8 +110,7 @@ class ClusterView:
             ``nm_logfiles``, as far as found.
         """
         rm = urlsplit(self.session.active_address)
-        nodes = [urlsplit(f"//{node.get('nodeHTTPAddress', '')}") for node in self.nodes()]
-        return system_logs((rm.hostname or "", rm.port or 0), [(n.hostname or "", n.port or 0) for n in nodes])
+        return system_logs((rm.hostname or "", rm.port or 0), [_host_and_port(node) for node in self.nodes()])
 
     def cluster_conf(self, defaults: bool = False) -> dict[str, str]:
         """The configuration that the ResourceManager runs with.
@@ -156,6 +156,14 @@ class ClusterView:
             except KnitError as e:
                 found[address] = e
         return found
+
+
+def _host_and_port(node: dict[str, Any]) -> tuple[str, int]:
+    try:
+        address = parse_address(str(node.get("nodeHTTPAddress") or ""), "nodeHTTPAddress")
+    except ConfigurationError:
+        return "", 0
+    return address.host, address.port or 0
 
 
 def _one(answer: dict[str, Any], key: str) -> dict[str, Any]:

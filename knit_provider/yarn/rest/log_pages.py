@@ -11,7 +11,7 @@ import re
 _PAGE = "containerlogs"
 _FILE = re.compile(
     r"<a\b[^>]*href=[\"'][^\"']*/containerlogs/(?P<container>[^/\"']+)/[^>]*>\s*"
-    r"(?P<name>[^<]+?) : Total file length is (?P<length>\d+) bytes",
+    r"(?P<name>[^<]+?) : Total file length is (?P<length>\d{1,18}) bytes",
     re.IGNORECASE,
 )
 

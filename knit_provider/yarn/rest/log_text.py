@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 _HEADER_END = re.compile(rb"^Log ?Contents:\n", re.MULTILINE)
-_HEADER_LENGTH = re.compile(rb"^LogLength:\s*(\d+)\s*$", re.MULTILINE)
+_HEADER_LENGTH = re.compile(rb"^LogLength:\s*(\d{1,18})\s*$", re.MULTILINE)
 _WRAPPED = (b"Container: ", b"LogType:", b"\nLogType:")
 _LARGEST_HEADER = 64 * 1024
 _NEXT = b"Container: "

@@ -46,8 +46,7 @@ class NodeManager:
 
     def info(self) -> dict[str, Any]:
         """The node's health and version."""
-        found: dict[str, Any] = self._session.get_url(f"{self._ws}/info").json().get("nodeInfo") or {}
-        return found
+        return next(iter(items(self._session.get_url(f"{self._ws}/info").json(), "nodeInfo")), {})
 
     def containers(self, app_id: str | None = None, *, live: bool = True) -> list[dict[str, Any]]:
         """The containers on the node.

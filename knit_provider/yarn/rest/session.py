@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import tenacity
 
@@ -344,7 +344,7 @@ class Session:
             todo.remove(active)
             todo.insert(0, active)
         if location and active is None:
-            host = urlsplit(location).netloc
+            host = _split(location).netloc or repr(location[:200])
             return (
                 f"{address} is a standby and names {host} as the active one, which is not configured and so not "
                 f"followed: add it to rm_addresses= or to yarn.resourcemanager.ha.rm-ids"
@@ -365,10 +365,18 @@ class Session:
 
 def _misdirected(answer: Answer) -> str:
     location = answer.headers.get("Location", "")
-    here, there = urlsplit(answer.url), urlsplit(location)
+    here, there = urlsplit(answer.url), _split(location)
     if there.hostname == here.hostname and there.scheme != here.scheme:
         return f"{answer.url} wants {there.scheme}: give scheme={there.scheme!r} and its port"
     return f"{answer.url} redirects to {location[:200]!r}, which is not followed; {NOT_YARN}"
+
+
+def _split(location: str) -> SplitResult:
+    """What a server names, taken apart; empty where that cannot be done."""
+    try:
+        return urlsplit(location)
+    except ValueError:
+        return urlsplit("")
 
 
 def _checked_path(path: str) -> str:

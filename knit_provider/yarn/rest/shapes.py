@@ -20,8 +20,8 @@ LIVE_STATES = (*PENDING_STATES, "RUNNING")
 
 FINAL_STATES = ("FINISHED", "FAILED", "KILLED")
 
-_APP_ID = re.compile(r"application_\d+_\d+")
-_CONTAINER_ID = re.compile(r"container_(?:e\d+_)?(\d+_\d+)_(\d+)_\d+")
+_APP_ID = re.compile(r"application_\d+_\d+", re.ASCII)
+_CONTAINER_ID = re.compile(r"container_(?:e\d+_)?(\d+_\d+)_(\d{1,18})_\d+", re.ASCII)
 
 
 def items(answer: Any, *path: str) -> list[dict[str, Any]]:
@@ -46,7 +46,7 @@ def number(value: Any, default: int = 0) -> int:
     """A whole number that may come as a string."""
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return default
 
 

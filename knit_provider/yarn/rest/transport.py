@@ -19,11 +19,14 @@ from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionErro
 
 from knit_provider.yarn.errors import ClusterUnavailable
 from knit_provider.yarn.rest.answers import LARGEST_ANSWER, Answer
+from knit_provider.yarn.rest.unlogged import keep_tokens_out_of_logs, shown
 
 CONNECT_TIMEOUT = 3.0
 """Seconds for the TCP and TLS handshakes with one address."""
 
 _CHUNK = 64 * 1024
+
+keep_tokens_out_of_logs()
 
 
 class Unanswered(ClusterUnavailable):
@@ -114,7 +117,7 @@ class Transport:
                 verify=self._verified(),
             )
         except requests.RequestException as e:
-            raise _unanswered(url, e, timeout, proxies.get(urlsplit(url).scheme)) from e
+            raise _unanswered(url, e, timeout, proxies.get(urlsplit(url).scheme)) from shown(e, url, params)
         try:
             yield response
         finally:
@@ -196,7 +199,8 @@ def _unanswered(url: str, error: requests.RequestException, timeout: float, prox
     base = f"{parts.scheme}://{parts.netloc}" + (f" (through the proxy {proxy} of the environment)" if proxy else "")
     reason = _reason(error)
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
-        return Unanswered(f"{url} is not a URL that can be asked: {error}", sent=False, may_pass=False)
+        place = url.partition("?")[0]
+        return Unanswered(f"{place} is not a URL that can be asked: {reason}", sent=False, may_pass=False)
     if isinstance(error, requests.exceptions.SSLError):
         return Unanswered(
             f"TLS with {base} failed: {reason}; does it speak https there? A private CA goes into verify=, or its file "

@@ -16,7 +16,7 @@ from knit_provider.yarn.rest import containers
 from knit_provider.yarn.rest.auth import kerberos_auth
 from knit_provider.yarn.rest.cluster import ClusterView
 from knit_provider.yarn.rest.session import TIMEOUT, Session
-from knit_provider.yarn.rest.shapes import FINAL_STATES, LIVE_STATES, check_app_id, items
+from knit_provider.yarn.rest.shapes import FINAL_STATES, LIVE_STATES, check_app_id, items, number
 from knit_provider.yarn.units import check_int, check_seconds
 
 APPLICATION_TYPE = "knit"
@@ -188,7 +188,7 @@ class YARNAPI(ClusterView):
             ApplicationNotFound: if it doesn't know it, which says nothing about how it ended.
         """
         app_id = check_app_id(app_id)
-        found = items(self.session.get_json(f"cluster/apps/{app_id}"), "app")
+        found = [app for app in items(self.session.get_json(f"cluster/apps/{app_id}"), "app") if app.get("id")]
         if not found:
             raise ApplicationNotFound(f"the ResourceManager at {self.host_port} says nothing about {app_id}")
         return found[0]
@@ -200,7 +200,7 @@ class YARNAPI(ClusterView):
     def app_attempts(self, app_id: str) -> list[dict[str, Any]]:
         """An application's attempts, the first one first."""
         found = self.session.get_json(f"cluster/apps/{check_app_id(app_id)}/appattempts")
-        return sorted(items(found, "appAttempts", "appAttempt"), key=lambda attempt: int(attempt.get("id") or 0))
+        return sorted(items(found, "appAttempts", "appAttempt"), key=lambda attempt: number(attempt.get("id")))
 
     def app_containers(self, app_id: str | None = None, info: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """An application's live containers on all nodes, the ApplicationMaster's among them.

@@ -29,6 +29,7 @@ MAX_TAG_LENGTH = 100
 # A spec that is larger than this holds data that belongs into files.
 MAX_TEXT_BYTES = 64 * 1024 * 1024
 
+_RESERVATION = re.compile(r"reservation_\d+_\d+", re.ASCII)
 _SERVICE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
 
 
@@ -109,7 +110,7 @@ class ApplicationSpec:
         keep(self, "name", fields.line(self.name, "name"))
         keep(self, "queue", fields.word(self.queue, "queue", longest=1024))
         keep(self, "tags", _tags(self.tags))
-        keep(self, "user", fields.word(self.user, "user") if self.user else None)
+        keep(self, "user", None if self.user in (None, "") else fields.word(self.user, "user"))
         if self.priority is not None:
             keep(self, "priority", fields.whole(self.priority, "priority", 0, 2**31 - 1))
         keep(self, "max_attempts", fields.whole(self.max_attempts, "max_attempts", 1, 10_000))
@@ -123,11 +124,13 @@ class ApplicationSpec:
         if self.bound is not None:
             fields.flag(self.bound, "bound")
         if self.staging is not None:
-            keep(self, "staging", fields.line(self.staging, "staging", longest=4096))
+            keep(self, "staging", fields.uri(fields.line(self.staging, "staging", longest=4096), "staging"))
         if self.log_aggregation is not None:
             with fields.within("log_aggregation"):
                 keep(self, "log_aggregation", LogAggregation.from_dict(self.log_aggregation))
-        if self.reservation_id is not None and not re.fullmatch(r"reservation_\d+_\d+", str(self.reservation_id)):
+        if self.reservation_id is not None and not _RESERVATION.fullmatch(
+            fields.text(self.reservation_id, "reservation_id")
+        ):
             fields.fail("reservation_id", f"is {fields.shown(self.reservation_id)}; ids look like reservation_170_0001")
         self._check_whole()
 
@@ -273,7 +276,7 @@ def _file_system(value: object, name: str) -> str:
     uri = fields.word(value, name, longest=4096)
     if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", uri):
         fields.fail(name, f"is {uri!r}; a filesystem is named by its URI, as in hdfs://other-namenode:8020")
-    return uri
+    return fields.uri(uri, name)
 
 
 def _text_size(part: Service | Master) -> int:

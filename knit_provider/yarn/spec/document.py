@@ -57,7 +57,8 @@ def parse(text: str, format: str, name: str = "the spec") -> Any:  # noqa: A002
         raise SpecError(f"{name}: line {error.lineno}, column {error.colno}: no valid JSON: {error.msg}") from error
     except yaml.YAMLError as error:
         raise SpecError(f"{name}: no valid YAML: {error}") from error
-    except (RecursionError, ValueError) as error:
+    except (RecursionError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
+        # PyYAML takes a value apart by the tag that it is given, whatever it is: !!int "" is an IndexError.
         raise SpecError(f"{name}: no valid {format.upper()}: {error}") from error
     raise SpecError(f"format={format!r} is unknown; it is 'yaml' or 'json'")
 

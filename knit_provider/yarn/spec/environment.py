@@ -38,11 +38,18 @@ def local_path(source: str) -> Path:
     return Path(source).expanduser()
 
 
-def anchored(source: str, base: Path | None) -> str:
-    """``source`` as an absolute path if it is a relative local one and ``base`` is the folder it is relative to."""
+def anchored(source: str, base: Path | None, name: str = "source") -> str:
+    """``source`` as an absolute path if it is a relative local one and ``base`` is the folder it is relative to.
+
+    Raises:
+        SpecError: it is in the home of a user whom nobody knows; names the field ``name``.
+    """
     if base is None or scheme_of(source):
         return source
-    return os.path.normpath(base / Path(source).expanduser())
+    try:
+        return os.path.normpath(base / Path(source).expanduser())
+    except (RuntimeError, ValueError) as error:
+        fields.fail(name, f"is {fields.shown(source)}, whose home is unknown here: {error}")
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ def env_field(value: object, name: str = "env") -> str | None:
         )
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
-    reference = fields.line(value, name, longest=4096)
+    reference = fields.uri(fields.line(value, name, longest=4096), name)
     parse_env(reference, name)
     return reference
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.units import check_int, parse_memory
@@ -29,6 +31,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
 _SECONDS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400}
 _SECONDS |= {"hr": 3600, "day": 86400, "w": 604800, "week": 604800}
+
+
+# Lists in YAML may hold one list many times over: a kilobyte of text, and gigabytes once it is printed.
+_IN_PART = reprlib.Repr()
+_IN_PART.maxlevel, _IN_PART.maxstring, _IN_PART.maxother = 3, 80, 80
 
 
 class SpecError(ConfigurationError):
@@ -76,7 +83,13 @@ def fail_type(name: str, problem: str) -> NoReturn:
 
 def shown(value: object) -> str:
     """A short form of a value for an error message."""
-    text = repr(value)
+    if isinstance(value, (str, bytes)):
+        text = repr(value)
+    else:
+        try:
+            text = _IN_PART.repr(value)
+        except ValueError:  # Python refuses to print integers of more than 4,300 digits
+            return "<a number of thousands of digits>"
     return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
 
 
@@ -115,7 +128,7 @@ def mapping(value: object, name: str) -> dict[str, Any]:
         fail_type(name, f"must be a mapping, not {kind_of(value)} ({shown(value)})")
     for key in value:
         if not isinstance(key, str):
-            fail_type(name, f"the key {key!r} is {kind_of(key)}; put it in quotes")
+            fail_type(name, f"the key {shown(key)} is {kind_of(key)}; put it in quotes")
     return dict(value)
 
 
@@ -133,7 +146,7 @@ def encodable(value: str, name: str) -> str:
 def text(value: object, name: str) -> str:
     """A string that may hold anything but NUL."""
     if not isinstance(value, str):
-        hint = f"; write '{value}'" if isinstance(value, (bool, int, float)) else ""
+        hint = f"; write '{shown(value)}'" if isinstance(value, (bool, int, float)) else ""
         fail_type(name, f"must be a string, not {kind_of(value)} ({shown(value)}){hint}")
     return encodable(value, name)
 
@@ -203,7 +216,8 @@ def items(value: object, name: str, check: Callable[[object, str], str]) -> tupl
         fail_type(name, f"must be a list, not a single string; write [{value!r}]")
     if isinstance(value, Mapping) or not isinstance(value, Iterable):
         fail_type(name, f"must be a list, not {kind_of(value)} ({shown(value)})")
-    entries = sorted(value) if isinstance(value, (set, frozenset)) else value
+    is_set = isinstance(value, (set, frozenset)) and all(isinstance(entry, str) for entry in value)
+    entries = sorted(value) if is_set else value
     return tuple(check(entry, f"{name}[{position}]") for position, entry in enumerate(entries))
 
 
@@ -220,14 +234,28 @@ def seconds(value: object, name: str, low: int, high: int) -> int:
         scale = _SECONDS.get(unit) or _SECONDS.get(unit.removesuffix("s")) if unit else 1
         if found is None or scale is None:
             fail(name, f"is {shown(value)}; give seconds, or a number with s, min, h, d or w, as in '15 min'")
-        result = math.ceil(float(found.group(1)) * scale)
+        result = _rounded_up(float(found.group(1)) * scale)
     elif isinstance(value, bool) or not isinstance(value, (int, float)):
         fail_type(name, f"must be a number of seconds or text such as '15 min', not {shown(value)}")
     else:
-        result = math.ceil(value) if math.isfinite(value) else 0
+        result = _rounded_up(value)
     if not low <= result <= high:
         fail(name, f"is {shown(value)}; it must lie between {low} and {high} seconds")
     return result
+
+
+def _rounded_up(amount: float) -> int:
+    """0 for what is no number, and for infinity."""
+    return amount if isinstance(amount, int) else math.ceil(amount) if math.isfinite(amount) else 0
+
+
+def uri(value: str, name: str) -> str:
+    """Refuse what begins as a URI and cannot be taken apart as one."""
+    try:
+        urlsplit(value)
+    except ValueError as error:
+        fail(name, f"is {shown(value)}, which is no URI: {error}")
+    return value
 
 
 def argument_bytes(entries: Mapping[str, str]) -> int:

@@ -72,6 +72,8 @@ class File:
         keep = object.__setattr__
         source = os.fspath(self.source) if isinstance(self.source, os.PathLike) else self.source
         keep(self, "source", source if _odd_local(source) else fields.line(source, "source", longest=4096))
+        if scheme_of(self.source):
+            fields.uri(self.source, "source")
         keep(self, "type", fields.choice(self.type, "type", ("infer", "FILE", "ARCHIVE")))
         keep(self, "visibility", fields.choice(self.visibility, "visibility", ("PRIVATE", "APPLICATION", "PUBLIC")))
         keep(self, "size", fields.whole(self.size, "size", 0, 2**63 - 1))

@@ -143,7 +143,7 @@ def anchor_paths(given: dict[str, Any], base: Path | None) -> dict[str, Any]:
             result[name] = as_files(result[name], name, base, archives=name == "archives")
     env = result.get("env")
     if isinstance(env, (str, os.PathLike)):
-        result["env"] = anchored(os.fspath(env), base)
+        result["env"] = anchored(os.fspath(env), base, "env")
     return result
 
 

@@ -13,7 +13,10 @@ from knit_provider.yarn.bridge.base import AmLaunch, LocalResource
 from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import ConfigurationError
 
-COMMAND = "exec /bin/bash ./knit-am.sh 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr"
+_START = "exec /bin/bash ./knit-am.sh"
+_TO_LOGS = "1><LOG_DIR>/stdout 2><LOG_DIR>/stderr"
+# Here the shell that a NodeManager runs the command in has neither `$` nor `"` to stumble over.
+_COMPARE = "(! command -v sha256sum >/dev/null || printf '%s  %s\\n' {} | sha256sum -c --quiet -)"
 JAR = "knit.jar"
 LAUNCHER = "knit-am.sh"
 SPEC = "knit-spec.json"
@@ -74,12 +77,26 @@ def heap_mb(memory: int) -> int:
     return max(48, memory * 3 // 8)
 
 
+def command(digests: Mapping[str, str]) -> str:
+    """The command that starts the ApplicationMaster, once its files are the ones that were meant.
+
+    The ResourceManager keeps it, while the files lie in HDFS: whoever could exchange one there still starts nothing.
+    A node without ``sha256sum`` starts them as they are.
+
+    Args:
+        digests: SHA-256 in hexadecimal digits of files in its container, by their name there.
+    """
+    compared = " ".join(f"{digest} {name}" for name, digest in digests.items())
+    return f"{{ {_COMPARE.format(compared)} && {_START}; }} {_TO_LOGS}" if digests else f"{_START} {_TO_LOGS}"
+
+
 def am_launch(
     conf: HadoopConf,
     user: str,
     resources: tuple[int, int, Mapping[str, int]],
     local_resources: Mapping[str, LocalResource],
     *,
+    digests: Mapping[str, str] | None = None,
     log_level: str = "INFO",
     java_options: str = "",
     class_environment: Mapping[str, str] | None = None,
@@ -91,6 +108,7 @@ def am_launch(
         user: whom simple authentication takes the ApplicationMaster for.
         resources: memory in MiB, virtual cores, other resources by name.
         local_resources: jar, launcher, spec and what else it needs, by link name.
+        digests: what some of those have to be, as :func:`command` takes it.
         log_level: of the ApplicationMaster's own log.
         class_environment: variables that say with which classes it starts, where they are not the cluster's.
         java_options: further flags for its JVM; letters, digits and ``-+=:./,_@%`` only.
@@ -114,7 +132,7 @@ def am_launch(
         memory=memory,
         vcores=vcores,
         named=dict(named),
-        command=COMMAND,
+        command=command(digests or {}),
         environment=environment,
         local_resources=dict(local_resources),
     )

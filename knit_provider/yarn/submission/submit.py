@@ -28,7 +28,7 @@ from knit_provider.yarn.errors import (
     SubmissionRejected,
 )
 from knit_provider.yarn.files.port import FileStatus, RemoteFileExists
-from knit_provider.yarn.files.transfer import Shipped, Transfer
+from knit_provider.yarn.files.transfer import DIGESTS, Shipped, Transfer
 from knit_provider.yarn.rest.shapes import check_app_id
 from knit_provider.yarn.submission import am_launch as am
 from knit_provider.yarn.submission.am_classes import classes_of
@@ -134,6 +134,7 @@ def submit(
             bound=bound,
             lease_seconds=lease_seconds,
             class_environment=classes.environment,
+            package={name: DIGESTS.of(package[name])[0] for name in (am.JAR, am.LAUNCHER)},
         )
         _hand_over(connection, submission, owned_by_caller)
     except BaseException as e:
@@ -193,6 +194,7 @@ def _stage(
     bound: bool,
     lease_seconds: int,
     class_environment: Mapping[str, str],
+    package: Mapping[str, str],
 ) -> tuple[Submission, bool]:
     # The bridge's way: through the gateway, if that submits, several small files take a tenth of WebHDFS's time.
     files, paths = connection.bridge.files, connection.paths
@@ -245,7 +247,8 @@ def _stage(
     written = staged.files[SPEC_FILE]
     if actual != expected:
         # A filesystem that keeps times of its own.
-        written = files.write_many(folder, {SPEC_FILE: document(actual)}, overwrite=True)[SPEC_FILE]
+        content[SPEC_FILE] = document(actual)
+        written = files.write_many(folder, {SPEC_FILE: content[SPEC_FILE]}, overwrite=True)[SPEC_FILE]
     for_master = {**shipped.master, **_of_master(actual), am.SPEC: _private(written)}
     r = spec.master.resources
     launch = am.am_launch(
@@ -253,6 +256,7 @@ def _stage(
         connection.user,
         (r.memory, r.vcores, r.amounts()),
         for_master,
+        digests={**package, am.SPEC: hashlib.sha256(content[SPEC_FILE]).hexdigest()},
         log_level=spec.master.log_level,
         class_environment=class_environment,
     )

@@ -240,3 +240,43 @@ def test_a_zip_with_links_becomes_a_tar_with_links(tmp_path):
     assert found["bin/python"][1] == "python3"
     assert found["plain"] == ("0o644", "")
     assert archives.scan(tmp_path / "a.tar.gz", ".tar.gz") is False
+
+
+def test_names_that_take_gigabytes_are_not_read_to_their_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "_MOST_BETWEEN_MEMBERS", 1024**2)
+    path = tmp_path / "a.tar.gz"
+    with gzip.open(path, "wb") as packed:
+        header = tarfile.TarInfo("././@LongLink")
+        header.type, header.size = tarfile.GNUTYPE_LONGNAME, 64 * 1024**2
+        packed.write(header.tobuf(tarfile.GNU_FORMAT))
+        for _ in range(64):
+            packed.write(b"n" * 1024**2)
+    with pytest.raises(ConfigurationError, match="1 MiB of names"):
+        archives.scan(path, ".tar.gz")
+
+
+def test_a_link_is_not_read_to_its_end(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        info = zipfile.ZipInfo("link")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        info.compress_type = zipfile.ZIP_DEFLATED
+        archive.writestr(info, b"a" * 10_000_000)
+    with pytest.raises(ConfigurationError, match="more than 4096 characters"):
+        archives.scan(path, ".zip")
+
+
+def test_links_that_environments_have_are_accepted(tmp_path):
+    path = tar_of(
+        tmp_path / "a.tar.gz",
+        link("bin/python", "python3"),
+        link("bin/python3", "/usr/bin/python3"),
+        file("lib/libx.so.1.2"),
+        link("lib/libx.so", "libx.so.1"),
+        link("lib/libx.so.1", "libx.so.1.2"),
+        link("lib64", "lib"),
+        file("lib64/y"),
+        link("share/x", "../lib64/../lib/libx.so"),
+        link("share/loop", "loop"),
+    )
+    assert archives.scan(path, ".tar.gz", is_environment=True) is False

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import (
@@ -194,11 +200,42 @@ def test_when_no_datanode_is_in_reach_they_are_named(start, dead_port):
         NameNodes([nn.address], "alice").download("/x", 10)
 
 
-@pytest.mark.parametrize("location", ["", "ftp://x/y", "/relative", "file:///etc/passwd"])
+@pytest.mark.parametrize("location", ["", "ftp://x/y", "/relative", "file:///etc/passwd", "http://["])
 def test_a_location_that_is_no_web_address_is_refused(start, location):
     nn = start(lambda *_: (200, {"Location": location}))
     with pytest.raises(ClusterUnavailable, match="no URL"):
         NameNodes([nn.address], "alice").download("/x", 10)
+
+
+def test_a_datanode_without_tls_is_refused_behind_a_namenode_with_it(start, tmp_path):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "namenode")])
+    now = datetime.now(timezone.utc)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    both = tmp_path / "both.pem"
+    both.write_bytes(
+        ca.read_bytes()
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    datanode = start(lambda *_: (200, b"content"))
+    nn = start(namenode(datanode.address))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(both)
+    nn.server.socket = context.wrap_socket(nn.server.socket, server_side=True)
+    address = nn.address.replace("http://", "https://")
+    with pytest.raises(ClusterUnavailable, match="certificate"):
+        NameNodes([address], "alice").download("/x", 10)
+    with pytest.raises(ClusterUnavailable, match="without TLS; that is refused"):
+        NameNodes([address], "alice", verify=str(ca)).download("/x", 10)
+    assert datanode.asked == []
 
 
 def test_a_redirect_with_a_header_is_followed_as_well(start):
