@@ -31,8 +31,8 @@ REPLACE_SECONDS = 60.0
 def unknown_fate(app_id: str) -> AirflowFailException:
     """What a try fails with that finds an application of which nobody knows whether it ran: it starts no second one."""
     return AirflowFailException(
-        f"{app_id} was started by an earlier try; the ResourceManager has forgotten it and the ledger holds no outcome, "
-        "so whether it succeeded is unknown. Clear the task to start it anew"
+        f"{app_id} was started by an earlier try; the ResourceManager has forgotten it and the ledger holds no "
+        "outcome, so whether it succeeded is unknown. Clear the task to start it anew"
     )
 
 

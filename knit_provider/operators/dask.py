@@ -196,7 +196,7 @@ class DaskYARNClusterStartOperator(ApplicationOperator):
 
     def _go_on(self) -> None:
         if self._stopping:
-            raise ApplicationKilled(f"{self._app_id}: the task was stopped", app_id=self._app_id)
+            raise ApplicationKilled(f"{self._app_id}: the task was stopped", app_id=self._app_id or "")
 
     def _end(self, conn: Knit) -> None:
         if self._app_id is None:

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException
-
 from knit_provider.hooks.knit import KnitHook
 from knit_provider.operators.application import unknown_fate
 from knit_provider.operators.arguments import application_spec

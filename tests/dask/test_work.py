@@ -97,6 +97,9 @@ def test_what_it_shows(shared: DaskYARNCluster, client: Client) -> None:
     assert shared.knit.status()["name"] == "shared"
     limits = {w["memory_limit"] for w in client.scheduler_info()["workers"].values()}
     assert limits == {shared.settings.memory_limit}
+    for size in ({"cores": 2}, {"memory": 2 * shared.settings.memory_limit}):
+        shared.scale(1, **size)
+        assert len(shared.worker_spec) == 2
     assert 1280 * 2**20 <= limits.pop() < 1536 * 2**20
 
 
@@ -126,7 +129,8 @@ def test_more_than_the_queue_grants_says_why(shared: DaskYARNCluster, client: Cl
     assert 2 <= granted.granted < granted.wanted == 200
     for text in (status, shown):
         eventually(lambda text=text: f"{granted.granted} of 200 workers have a container" in text.value)
-        assert shared.app_id in text.value
+        assert str(shared.app_id) in text.value
+    shared.periodic_callbacks.pop("cluster-repr").stop()
     shared.scale(2)
     are(shared, 2)
 

@@ -18,9 +18,10 @@ from tests.dask.conftest import HERE, are
 
 def test_a_cluster_with_a_keytab(kerberos_cluster: LocalCluster, make_knit: Callable[..., Knit]) -> None:
     knit = make_knit()
-    with DaskYARNCluster(
-        knit=knit, n_workers=1, nanny=False, memory=512, env=HERE, dashboard_address=":0"
-    ) as dask, Client(dask) as client:
+    with (
+        DaskYARNCluster(knit=knit, n_workers=1, nanny=False, memory=512, env=HERE, dashboard_address=":0") as dask,
+        Client(dask) as client,
+    ):
         dask.wait_for_workers(1, timeout=180)
         assert dask.scheduler_address.startswith("tls://")
         assert client.submit(getpass.getuser).result(60) == knit.user
