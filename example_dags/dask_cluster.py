@@ -44,6 +44,7 @@ def dask_cluster() -> None:
             Client(cluster) as client,
         ):
             total: int = client.submit(sum, client.map(square, range(100))).result()
+        print(f"the squares add up to {total}")
         if params["fail"]:
             raise ValueError("asked to fail")
         return total

@@ -53,7 +53,8 @@ def look(knit: Knit, app: Application, amounts: Mapping[str, int], names: Collec
         knit: the cluster.
         app: the application.
         amounts: what a worker's container asks for beside virtual cores, by YARN's names (memory in MiB).
-        names: the workers that are wanted now; what others said is of no matter any more.
+        names: the workers that are wanted now; what others said is of no matter any more. They are what is wanted
+            while there is no ApplicationMaster to ask.
     """
     try:
         report = app.report()
@@ -64,7 +65,7 @@ def look(knit: Knit, app: Application, amounts: Mapping[str, int], names: Collec
         return Granted(0, 0, ended=f"{app.id} has ended ({report.final_status}): {why}")
     if report.state != "RUNNING":
         why = f"{app.id} is {report.state}; {_room(knit, report.queue, amounts)}. {report.diagnostics}"
-        return Granted(0, 0, reason=why.strip())
+        return Granted(len(names), 0, reason=why.strip())
     # Who looks every few seconds need not wait for an ApplicationMaster that is away.
     control = app.quick_control()
     counts = control.status().get("services", {}).get(WORKER, {})

@@ -18,8 +18,6 @@ CONF: dict[str, dict[str, Any]] = {
     "starts_a_job": {},
     "kill_on_failure": {"fail": True},
     "deferrable_job": {"seconds": 2},
-    "dask_cluster": {"env": f"python://{sys.executable}"},
-    "dask_in_one_task": {"env": f"python://{sys.executable}"},
 }
 
 
@@ -28,9 +26,7 @@ def runs(airflow: AirflowServer) -> dict[str, str]:
     """The run id of each example."""
     for dag_id in (*CONF, "follows_a_job"):
         airflow.api.wait_for_dag(dag_id)
-    found = {dag_id: airflow.api.trigger(dag_id, conf) for dag_id, conf in CONF.items()}
-    found["dask_cluster, failing"] = airflow.api.trigger("dask_cluster", {**CONF["dask_cluster"], "fail": True})
-    return found
+    return {dag_id: airflow.api.trigger(dag_id, conf) for dag_id, conf in CONF.items()}
 
 
 def ended(airflow: AirflowServer, dag_id: str, run_id: str) -> str:
@@ -77,29 +73,3 @@ def test_what_failed_leaves_nothing_running(airflow: AirflowServer, runs: dict[s
     assert airflow.api.xcom("kill_on_failure", run_id, "end") is True
     app_id = airflow.api.xcom("kill_on_failure", run_id, "service")
     assert knit.runtime_status(app_id) == "KILLED"
-
-
-@pytest.mark.parametrize(("which", "outcome"), [("dask_cluster", "success"), ("dask_cluster, failing", "failed")])
-def test_a_dask_cluster_ends_whatever_becomes_of_the_tasks_that_use_it(
-    airflow: AirflowServer, runs: dict[str, str], knit: Knit, which: str, outcome: str
-) -> None:
-    run_id = runs[which]
-    assert ended(airflow, "dask_cluster", run_id) == outcome
-    tasks = airflow.api.tasks("dask_cluster", run_id)
-    assert {name: task["state"] for name, task in tasks.items()} == {
-        "start": "success",
-        "compute": outcome,
-        "stop": "success",
-    }
-    app_id = airflow.api.xcom("dask_cluster", run_id, "start")
-    assert airflow.api.xcom("dask_cluster", run_id, "stop") == "SUCCEEDED"
-    report = knit.status(app_id)
-    assert (report["state"], report["name"]) == ("FINISHED", "dask_cluster.start")
-    assert any(tag.startswith("airflow-task-") for tag in report["applicationTags"].split(","))
-    if outcome == "success":
-        assert airflow.api.xcom("dask_cluster", run_id, "compute") == sum(n * n for n in range(100))
-
-
-def test_a_dask_cluster_inside_of_one_task(airflow: AirflowServer, runs: dict[str, str]) -> None:
-    assert ended(airflow, "dask_in_one_task", runs["dask_in_one_task"]) == "success"
-    assert airflow.api.xcom("dask_in_one_task", runs["dask_in_one_task"], "compute") == sum(n * n for n in range(100))
