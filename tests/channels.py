@@ -17,9 +17,12 @@ import sysconfig
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 PLACEHOLDER = "/placehold_" + "_".join(["placehold"] * 20)
 """Long, as conda-build's is, so that any real prefix fits into a binary in its place."""
@@ -163,6 +166,27 @@ def _library(folder: Path) -> Iterator[tuple[Path, str]]:
             fits = name.endswith((f".{tag}.pyc", ".py", ".so"))
             if fits and not name.startswith("_test") and path.is_file():
                 yield path, str(path.relative_to(folder))
+
+
+def installed_packages(*names: str) -> list[Package]:
+    """Distributions that run the tests, and all that they need, as conda packages."""
+    found: dict[str, Package] = {}
+    wanted = [canonicalize_name(name) for name in names]
+    while wanted:
+        name = wanted.pop()
+        if name in found:
+            continue
+        dist = distribution(name)
+        required = [Requirement(text) for text in dist.requires or ()]
+        needs = [canonicalize_name(r.name) for r in required if r.marker is None or r.marker.evaluate({"extra": ""})]
+        files = {
+            f"{LIB}/site-packages/{path}": Member(Path(str(dist.locate_file(path))))
+            for path in dist.files or ()
+            if not {"..", "tests", "__pycache__"} & set(path.parts)
+        }
+        found[name] = Package(str(name), dist.version, ("python", *map(str, needs)), files)
+        wanted += needs
+    return list(found.values())
 
 
 def small_packages() -> list[Package]:

@@ -18,7 +18,15 @@ from knit_provider.localcluster import LocalCluster
 OURS = Entry("knit-provider", "knit-provider", "ours")
 BARE = Entry("knit-provider-bare", "knit-provider, nanny=False", "ours")
 PEER = Entry("dask_yarn", "dask-yarn 0.9, distributed 2022.6", "dask_yarn", "dask_yarn.txt")
-FIGURES = {"scheduler": "scheduler", "workers": "2 workers", "up": "2 → {many} started", "down": "{many} → 0"}
+FIGURES = {
+    "scheduler": "scheduler",
+    "workers": "2 workers",
+    "up": "2 → {many}, processes started",
+    "ready": "2 → {many}, at work",
+    "floor": "CPU floor of that",
+    "down": "{many} → 0, processes gone",
+    "cpu": "CPU of a worker's start",
+}
 
 
 def run(entry: Entry, python: Path, cluster: LocalCluster, many: int) -> dict[str, float]:

@@ -22,8 +22,4 @@ def begin() -> Any:
 
 
 if __name__ == "__main__":
-    measure(
-        begin,
-        lambda cluster: len(cluster.application_client.get_containers(services=["dask.worker"], states=["RUNNING"])),
-        int(sys.argv[1]),
-    )
+    measure(begin, ("services", "worker"), int(sys.argv[1]))

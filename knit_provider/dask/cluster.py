@@ -255,17 +255,22 @@ class DaskYARNCluster(KnitNames):
     # -- showing ------------------------------------------------------------------------------------------------
 
     def _scaling_status(self) -> str:
-        return f"{super()._scaling_status()}<div>{escape(self._yarn_status())}</div>"
+        return f"{super()._scaling_status()}<div>{self._yarn_status()}</div>"
 
     def _yarn_status(self) -> str:
+        """The application, with a link to the ResourceManager's page, and what is missing; as HTML."""
         if self._app is None:
             return "No YARN application yet"
         missing = len(self.observed) < len(self.worker_spec) and self.granted.wanted
-        return f"{self._app.id}, queue {self.settings.queue}" + (f": {self.granted}" if missing else "")
+        text = f", queue {self.settings.queue}" + (f": {self.granted}" if missing else "")
+        base = next(iter(self.knit.connection.session.addresses), "").rstrip("/")
+        page = escape(f"{base}/cluster/app/{self._app.id}", quote=True)
+        return f'<a href="{page}" target="_blank" rel="noopener">{self._app.id}</a>{escape(text)}'
 
     def _repr_html_(self, cluster_status: str | None = None) -> str:
-        status = cluster_status or f"<p>{escape(self._yarn_status())}</p>"
-        return str(super()._repr_html_(cluster_status=status))
+        # Distributed puts it between the rows of a table.
+        row = f'<tr><td style="text-align: left;" colspan="2"><strong>YARN:</strong> {self._yarn_status()}</td></tr>'
+        return str(super()._repr_html_(cluster_status=cluster_status or row))
 
 
 def _builder(

@@ -30,6 +30,7 @@ from knit_provider.dask.waiting import Granted, look
 from knit_provider.yarn.application import Application
 from knit_provider.yarn.errors import KnitError, WaitTimeout
 from knit_provider.yarn.knit import Knit
+from knit_provider.yarn.rest.shapes import MEMORY
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +155,7 @@ class Machinery(SpecCluster):
             except WaitTimeout:
                 waited += _PIECE_SECONDS
                 if waited >= SCHEDULER_SECONDS:
-                    now = look(self.knit, app, self.settings.scheduler_memory, {"0"})
+                    now = look(self.knit, app, {MEMORY: self.settings.scheduler_memory}, {"0"})
                     why = now.refused or now.reason or "it does not say why"
                     raise WaitTimeout(f"{app.id} has no scheduler after {waited:g} s: {why}") from None
             except KnitError:
@@ -251,7 +252,7 @@ class Machinery(SpecCluster):
         self._looking = True
         try:
             names = set(self.worker_spec)
-            now = await self._in_thread(lambda: look(self.knit, app, self.settings.memory, names))
+            now = await self._in_thread(lambda: look(self.knit, app, self.settings.amounts, names))
         except KnitError as e:
             log.debug("%s: %s", app.id, e)
         else:

@@ -15,6 +15,7 @@ import yaml
 
 from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.knit import Knit
+from knit_provider.yarn.rest.shapes import MEMORY
 from knit_provider.yarn.settings import KnitSettings
 from knit_provider.yarn.spec import Resources
 from knit_provider.yarn.spec import fields as spec_fields
@@ -82,6 +83,11 @@ class ClusterSettings:
     def resources(self) -> Resources:
         """What a worker's container asks for."""
         return Resources.of(self.memory, self.cpus, self.container_resources)
+
+    @property
+    def amounts(self) -> dict[str, int]:
+        """The same by YARN's names, but for virtual cores, which many clusters do not count."""
+        return {MEMORY: self.memory, **self.resources.amounts()}
 
     @property
     def nthreads(self) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from knit_provider.dask import node
 from knit_provider.dask.application import WORKER
@@ -12,6 +13,7 @@ from knit_provider.yarn.application import Application
 from knit_provider.yarn.container import KeyValueStore
 from knit_provider.yarn.errors import ApplicationNotFound, KnitError
 from knit_provider.yarn.knit import Knit
+from knit_provider.yarn.rest.shapes import MEMORY, number, resource_of
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +46,15 @@ class Granted:
         return f"{text}: {said}" if said else text
 
 
-def look(knit: Knit, app: Application, memory: int, names: Collection[str] = ()) -> Granted:
+def look(knit: Knit, app: Application, amounts: Mapping[str, int], names: Collection[str] = ()) -> Granted:
     """Ask the ApplicationMaster and, where something is missing, the ResourceManager.
 
     Args:
         knit: the cluster.
         app: the application.
-        memory: of a worker's container, MiB.
-        names: the workers that are wanted now; what others said is of no matter any more.
+        amounts: what a worker's container asks for beside virtual cores, by YARN's names (memory in MiB).
+        names: the workers that are wanted now; what others said is of no matter any more. They are what is wanted
+            while there is no ApplicationMaster to ask.
     """
     try:
         report = app.report()
@@ -61,8 +64,8 @@ def look(knit: Knit, app: Application, memory: int, names: Collection[str] = ())
         why = report.diagnostics or "no reason given"
         return Granted(0, 0, ended=f"{app.id} has ended ({report.final_status}): {why}")
     if report.state != "RUNNING":
-        why = f"{app.id} is {report.state}; {_room(knit, report.queue, memory)}. {report.diagnostics}"
-        return Granted(0, 0, reason=why.strip())
+        why = f"{app.id} is {report.state}; {_room(knit, report.queue, amounts)}. {report.diagnostics}"
+        return Granted(len(names), 0, reason=why.strip())
     # Who looks every few seconds need not wait for an ApplicationMaster that is away.
     control = app.quick_control()
     counts = control.status().get("services", {}).get(WORKER, {})
@@ -72,14 +75,14 @@ def look(knit: Knit, app: Application, memory: int, names: Collection[str] = ())
         (t for key, t in said.items() if key.startswith(node.REFUSED) and key.rpartition("/")[2] in names), ""
     )
     differs = frozenset(text for key, text in said.items() if key.startswith(node.DIFFERS))
-    reason = _room(knit, report.queue, memory) if running < wanted else ""
+    reason = _room(knit, report.queue, amounts) if running < wanted else ""
     return Granted(wanted, running, reason, refused, differs=differs)
 
 
-def _room(knit: Knit, queue: str, memory: int) -> str:
+def _room(knit: Knit, queue: str, amounts: Mapping[str, int]) -> str:
     """What the ResourceManager has left, in words."""
     try:
-        free = [int(node.get("availMemoryMB") or 0) for node in knit.yarn_api.nodes() if node.get("state") == "RUNNING"]
+        free = [_free(node) for node in knit.yarn_api.nodes() if node.get("state") == "RUNNING"]
         own = knit.yarn_api.queue(queue)
     except KnitError as e:
         log.debug("the room in %s: %s", queue, e)
@@ -88,10 +91,22 @@ def _room(knit: Knit, queue: str, memory: int) -> str:
         return f"queue {queue} is {own.state}"
     if own is not None and _share(own.raw, "absoluteUsedCapacity") >= _share(own.raw, "absoluteMaxCapacity", 100.0):
         return f"queue {queue} is full"
-    most = max(free, default=0)
-    if most < memory:
-        return f"no node has {memory} MiB free for queue {queue}; the roomiest of {len(free)} has {most} MiB"
+    if not free:
+        return "no node of the cluster is running"
+    # Old ResourceManagers tell the memory of their nodes only.
+    told = {name: amount for name, amount in amounts.items() if name in free[0]}
+    if not any(all(amount <= node.get(name, 0) for name, amount in told.items()) for node in free):
+        most = {name: max(node.get(name, 0) for node in free) for name in told}
+        return f"no node has {_words(told)} free for queue {queue}; the most of {len(free)} is {_words(most)}"
     return f"queue {queue} has not granted more yet"
+
+
+def _free(node: Mapping[str, Any]) -> dict[str, int]:
+    return {MEMORY: number(node.get("availMemoryMB")), **resource_of(node.get("availableResource"))}
+
+
+def _words(amounts: Mapping[str, int]) -> str:
+    return " and ".join(f"{n} MiB" if name == MEMORY else f"{n} {name}" for name, n in amounts.items())
 
 
 def _share(raw: object, name: str, default: float = 0.0) -> float:

@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 
 from knit_provider.hooks.knit import KnitHook
 from knit_provider.links.knit import YarnApplicationLink, push
+from knit_provider.operators.identity import ApplicationStore, StoredApplication, find_by_tag
 from knit_provider.yarn.errors import (
     AuthenticationFailed,
     CheckFailed,
@@ -27,6 +28,14 @@ PERMANENT = (ConfigurationError, CheckFailed, AuthenticationFailed, PermissionDe
 REPLACE_SECONDS = 60.0
 
 
+def unknown_fate(app_id: str) -> AirflowFailException:
+    """What a try fails with that finds an application of which nobody knows whether it ran: it starts no second one."""
+    return AirflowFailException(
+        f"{app_id} was started by an earlier try; the ResourceManager has forgotten it and the ledger holds no "
+        "outcome, so whether it succeeded is unknown. Clear the task to start it anew"
+    )
+
+
 class ApplicationOperator(BaseOperator):
     """Talks to a cluster about one application.
 
@@ -41,6 +50,7 @@ class ApplicationOperator(BaseOperator):
         super().__init__(**kwargs)
         self.yarn_conn_id = yarn_conn_id
         self._app_id: str | None = None
+        self._findable = True
 
     def _check(self) -> None:
         """Check the arguments, before the cluster is asked anything."""
@@ -68,6 +78,24 @@ class ApplicationOperator(BaseOperator):
         self._push(context, "tracking_url", url)
         push(context, url)
         self.log.info("%s: %s", app_id, url)
+
+    def _earlier(self, conn: Knit, hook: KnitHook, context: Mapping[str, Any]) -> StoredApplication | None:
+        """The application of an earlier try: from the task state store or, below Airflow 3.3, by its tag."""
+        store = ApplicationStore(context)
+        if store.available:
+            return store.load()
+        if context.get("ti") is None:
+            return None
+        if hook.deployment is None:
+            self._findable = False
+            self.log.warning(
+                "A retry cannot find the application of this try and would start a second one: this Airflow has no "
+                "task state store (3.3 has), and the connection %s names no deployment. Set its extra 'deployment' to "
+                "a name that no other Airflow on this cluster has",
+                self.yarn_conn_id,
+            )
+            return None
+        return find_by_tag(conn.yarn_api, context, hook.deployment)
 
     def _replace(self, conn: Knit, app_id: str) -> None:
         """End the application of an earlier try, whose task was cleared, so that a new one may start.

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from knit_provider.hooks.knit import KnitHook
-from knit_provider.operators.application import ApplicationOperator
+from knit_provider.operators.application import PERMANENT, ApplicationOperator, unknown_fate
 from knit_provider.operators.arguments import whole
-from knit_provider.operators.identity import Action, ApplicationStore, decide
-from knit_provider.yarn.errors import ApplicationNotFound, KnitError
+from knit_provider.operators.identity import Action, ApplicationStore, decide, task_tag, tries_left
+from knit_provider.yarn.errors import ApplicationKilled, ApplicationNotFound, KnitError
 from knit_provider.yarn.report import ApplicationReport
 
 if TYPE_CHECKING:
+    from knit_provider.dask import DaskYARNCluster
     from knit_provider.yarn.knit import Knit
 
 _KILL_SECONDS = 3.0
@@ -23,9 +25,11 @@ _KILL_SECONDS = 3.0
 class DaskYARNClusterStartOperator(ApplicationOperator):
     """Starts a Dask cluster with its scheduler in a container, for the tasks that follow.
 
-    The cluster's id is stored before anything is submitted, so that a later try goes on with the same cluster; this
-    needs the task state store of Airflow 3.3. In a task, ``DaskYARNCluster.from_application_id(app_id, knit=...)``
-    connects to it. :class:`DaskYARNClusterStopOperator` ends it; so does its lifetime, whatever becomes of Airflow.
+    The cluster's id is stored before anything is submitted, so that a later try goes on with the same cluster. Airflow
+    3.3 and newer have a store for that; below, it is found by a tag, where the connection names this Airflow (extra
+    ``deployment``). While nobody knows what has become of an earlier try's cluster, no second one is started. In a
+    task, ``DaskYARNCluster.from_application_id(app_id, knit=...)`` connects to it.
+    :class:`DaskYARNClusterStopOperator` ends it; so does its lifetime, whatever becomes of Airflow.
 
     Args:
         n_workers: workers to begin with (default 1).
@@ -112,6 +116,7 @@ class DaskYARNClusterStartOperator(ApplicationOperator):
         self.wait_for_workers = wait_for_workers
         self.timeout_seconds = timeout_seconds
         self.cluster_options = cluster_options
+        self._stopping = False
 
     def execute(self, context: Mapping[str, Any]) -> str:
         """Start the cluster, or go on with that of an earlier try.
@@ -120,55 +125,94 @@ class DaskYARNClusterStartOperator(ApplicationOperator):
             AirflowFailException: for what no retry can mend.
             KnitError: it did not come up; it was ended again.
         """
-        # Not while Airflow parses DAGs.
-        from knit_provider.dask import DaskYARNCluster
-
         with self._connected() as (hook, conn):
-            app_id, attach = self._identity(conn, ApplicationStore(context))
-            self._found(hook, app_id, context)
-            if attach:
-                self.log.info("%s was started by an earlier try, and is gone on with", app_id)
-                cluster = DaskYARNCluster.from_application_id(app_id, knit=conn)
-            else:
-                self.log.info("Submitting Dask cluster %s", app_id)
-                cluster = DaskYARNCluster(knit=conn, app_id=app_id, **self._arguments(context, hook.queue))
             try:
+                cluster = self._cluster(hook, conn, context)
+            except KnitError as e:
+                if isinstance(e, PERMANENT) or not tries_left(context) or not self._findable:
+                    # Nobody comes to look for it.
+                    self._end(conn)
+                raise
+            try:
+                self._go_on()
                 count = whole(self.wait_for_workers, "wait_for_workers")
                 if count:
                     cluster.wait_for_workers(count, timeout=self.timeout_seconds)
                 self._push(context, "scheduler_address", cluster.scheduler_address)
                 self._push(context, "dashboard_link", cluster.dashboard_link)
                 self.log.info(
-                    "%s: scheduler %s, dashboard %s", app_id, cluster.scheduler_address, cluster.dashboard_link
+                    "%s: scheduler %s, dashboard %s", cluster.app_id, cluster.scheduler_address, cluster.dashboard_link
                 )
+                self._go_on()
             except BaseException as e:
                 cluster.shutdown("FAILED", f"its task failed: {e}"[:1000])
                 raise
             cluster.disconnect()
-            return app_id
+            return str(cluster.app_id)
 
     def on_kill(self) -> None:
         """End what was begun."""
+        self._stopping = True
         if self._app_id is not None:
-            KnitHook(self.yarn_conn_id).kill(self._app_id, _KILL_SECONDS, "Airflow stopped the task")
+            with contextlib.suppress(ApplicationNotFound):  # not submitted yet: execute sees to it
+                KnitHook(self.yarn_conn_id).kill(self._app_id, _KILL_SECONDS, "Airflow stopped the task")
 
-    def _identity(self, conn: Knit, store: ApplicationStore) -> tuple[str, bool]:
+    def _cluster(self, hook: KnitHook, conn: Knit, context: Mapping[str, Any]) -> DaskYARNCluster:
+        """The cluster of this task: an earlier try's, or a new one."""
+        # Not while Airflow parses DAGs.
+        from knit_provider.dask import DaskYARNCluster
+
+        app_id, attach = self._identity(hook, conn, context)
+        self._found(hook, app_id, context)
+        self._go_on()
+        if attach:
+            self.log.info("%s was started by an earlier try, and is gone on with", app_id)
+            found: DaskYARNCluster = DaskYARNCluster.from_application_id(app_id, knit=conn)
+            return found
+        self.log.info("Submitting Dask cluster %s", app_id)
+        return DaskYARNCluster(knit=conn, app_id=app_id, **self._arguments(context, hook))
+
+    def _identity(self, hook: KnitHook, conn: Knit, context: Mapping[str, Any]) -> tuple[str, bool]:
         """The id to use, stored; and whether there is a cluster under it already."""
-        stored = store.load()
-        report = None if stored is None else _report_or_none(conn, stored.app_id)
-        # One that has ended, however well, is no cluster any more: what is neither found nor replaced begins anew.
-        action = decide(stored, report, store.max_tries)
-        if stored is not None and action is Action.ATTACH:
-            return stored.app_id, True
-        if stored is not None and action is Action.REPLACE:
-            self._replace(conn, stored.app_id)
-        reuse = stored is not None and action is Action.SUBMIT_STORED
-        app_id = stored.app_id if stored is not None and reuse else conn.new_application()
+        store = ApplicationStore(context)
+        stored = self._earlier(conn, hook, context)
+        if stored is not None:
+            # Whoever ends this try from here on ends that one.
+            self._app_id = stored.app_id
+            report = _report_or_none(conn, stored.app_id)
+            action = decide(stored, report, store.max_tries)
+            if action is Action.UNKNOWN:
+                raise unknown_fate(stored.app_id)
+            if action is Action.ATTACH:
+                return stored.app_id, True
+            if action is Action.REPLACE:
+                self._replace(conn, stored.app_id)
+            if action is Action.SUBMIT_STORED:
+                return stored.app_id, False
+            # One that has ended, however well, is no cluster any more.
+        app_id = conn.new_application()
         store.save(app_id)
         return app_id, False
 
-    def _arguments(self, context: Mapping[str, Any], queue: str | None) -> dict[str, Any]:
+    def _go_on(self) -> None:
+        if self._stopping:
+            raise ApplicationKilled(f"{self._app_id}: the task was stopped", app_id=self._app_id or "")
+
+    def _end(self, conn: Knit) -> None:
+        if self._app_id is None:
+            return
+        try:
+            conn.application(self._app_id).kill("its task failed")
+        except ApplicationNotFound:
+            pass  # never submitted
+        except KnitError as e:
+            self.log.warning("%s could not be ended, its lifetime ends it: %s", self._app_id, e)
+
+    def _arguments(self, context: Mapping[str, Any], hook: KnitHook) -> dict[str, Any]:
         dag_id = getattr(context.get("ti"), "dag_id", None)
+        options = dict(self.cluster_options or {})
+        tags = options.get("tags") or []
+        tag = task_tag(context, hook.deployment)
         return {
             "deploy_mode": "remote",
             "bound": False,
@@ -179,11 +223,12 @@ class DaskYARNClusterStartOperator(ApplicationOperator):
             "name": self.app_name or (f"{dag_id}.{self.task_id}" if dag_id else str(self.task_id)),
             "worker_env": self.worker_env,
             "files": self.files,
-            "queue": self.yarn_queue or queue,
+            "queue": self.yarn_queue or hook.queue,
             "container_resources": self.container_resources,
             "lifetime": self.lifetime,
             "idle_timeout": self.idle_timeout,
-            **(self.cluster_options or {}),
+            **options,
+            "tags": [*([tags] if isinstance(tags, str) else tags), *([tag] if tag else [])],
         }
 
 

@@ -102,6 +102,12 @@ def decide(
     return Action.REPLACE if cleared else Action.ATTACH
 
 
+def tries_left(context: Mapping[str, Any]) -> bool:
+    """Whether Airflow runs the task again should this try fail."""
+    ti = context.get("ti")
+    return ti is not None and (getattr(ti, "try_number", 0) or 0) <= (getattr(ti, "max_tries", 0) or 0)
+
+
 def task_tag(context: Mapping[str, Any], deployment: str | None = None) -> str | None:
     """A tag that is the same for every try of a task instance until a person clears it; None outside of a task run.
 

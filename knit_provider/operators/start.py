@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException
-
 from knit_provider.hooks.knit import KnitHook
+from knit_provider.operators.application import unknown_fate
 from knit_provider.operators.arguments import application_spec
-from knit_provider.operators.identity import Action, ApplicationStore, StoredApplication, decide, find_by_tag, task_tag
+from knit_provider.operators.identity import Action, ApplicationStore, decide, task_tag
 from knit_provider.operators.watching import WatchingOperator
 from knit_provider.yarn.errors import ApplicationKilled, ApplicationNotFound, ClusterUnavailable, KnitError
 from knit_provider.yarn.polling import Pace
@@ -143,7 +142,6 @@ class KnitStartOperator(WatchingOperator):
         self.max_attempts = max_attempts
         self.wait_for_completion = wait_for_completion
         self.force_rerun = force_rerun
-        self._findable = True
 
     def execute(self, context: Mapping[str, Any]) -> Any:
         """Start the application, or go on with the one of an earlier try.
@@ -176,7 +174,7 @@ class KnitStartOperator(WatchingOperator):
     ) -> tuple[Application, bool]:
         """The application to follow, and whether it is that of an earlier try."""
         store = ApplicationStore(context)
-        stored = store.load() if store.available else self._tagged(conn, hook, context)
+        stored = self._earlier(conn, hook, context)
         if stored is None:
             return self._submit(conn, hook, spec, context), False
         # Whoever ends this try from here on ends that one.
@@ -190,10 +188,7 @@ class KnitStartOperator(WatchingOperator):
         action = decide(stored, report, store.max_tries, force_rerun=self.force_rerun)
         self.log.info("%s is of an earlier try; %s", stored.app_id, action.value)
         if action is Action.UNKNOWN:
-            raise AirflowFailException(
-                f"{stored.app_id} was started by an earlier try; the ResourceManager has forgotten it and the ledger "
-                "holds no outcome, so whether it succeeded is unknown. Clear the task to start it anew"
-            )
+            raise unknown_fate(stored.app_id)
         if action in (Action.ATTACH, Action.FINISH):
             self._found(hook, stored.app_id, context)
             return conn.attach(stored.app_id), True
@@ -219,20 +214,6 @@ class KnitStartOperator(WatchingOperator):
                 time.sleep(0.1)
                 if self._stopping:
                     raise ApplicationKilled(f"the task was stopped; {app_id} {self._fate()}", app_id=app_id)
-
-    def _tagged(self, conn: Knit, hook: KnitHook, context: Mapping[str, Any]) -> StoredApplication | None:
-        if context.get("ti") is None:
-            return None
-        if hook.deployment is None:
-            self._findable = False
-            self.log.warning(
-                "A retry cannot find the application of this try and would start a second one: this Airflow has no "
-                "task state store (3.3 has), and the connection %s names no deployment. Set its extra 'deployment' to "
-                "a name that no other Airflow on this cluster has",
-                self.yarn_conn_id,
-            )
-            return None
-        return find_by_tag(conn.yarn_api, context, hook.deployment)
 
     def _submit(
         self,

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 
 from knit_provider.operators.application import PERMANENT, ApplicationOperator
 from knit_provider.operators.arguments import check_watching, exit_codes, seconds, whole
+from knit_provider.operators.identity import tries_left
 from knit_provider.yarn import errors
 from knit_provider.yarn.errors import ApplicationFailed, ApplicationKilled, ClusterUnavailable, KnitError, WaitTimeout
 from knit_provider.yarn.polling import Patience
@@ -311,9 +312,7 @@ class WatchingOperator(ApplicationOperator):
 
     def _give_up(self, context: Mapping[str, Any], app_id: str, error: KnitError) -> None:
         """The wait failed, not the application: what becomes of that, where this is the last try?"""
-        ti = context.get("ti")
-        tries_left = ti is not None and (getattr(ti, "try_number", 0) or 0) <= (getattr(ti, "max_tries", 0) or 0)
-        if isinstance(error, PERMANENT) or not tries_left or not self._next_try_finds_it():
+        if isinstance(error, PERMANENT) or not tries_left(context) or not self._next_try_finds_it():
             self._end(app_id, self._killer)
         else:
             self.log.info("%s goes on, and the next try with it", app_id)

@@ -62,9 +62,19 @@ def test_an_environment_without_distributed(make: Callable[..., DaskYARNCluster]
         bare.wait_for_workers(1, timeout=120)
 
 
+HELPERS = """
+from distributed import Worker
+class Own(Worker):
+    prepared = None
+def dask_setup(worker):
+    worker.prepared = "before anything else"
+"""
+
+
 def test_other_versions_are_said_and_options_arrive(
-    make: Callable[..., DaskYARNCluster], monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., DaskYARNCluster], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    (tmp_path / "helpers.py").write_text(HELPERS)
     ours = node.versions()
     monkeypatch.setattr(node, "versions", lambda: {**ours, "msgpack": "0.1"})
     odd = make(
@@ -72,12 +82,16 @@ def test_other_versions_are_said_and_options_arrive(
         nanny=False,
         security=False,
         worker_env={"GREETING": 'say "$HOME"'},
-        worker_options={"resources": {"LICENCE": 2}},
+        worker_class="helpers.Own",
+        worker_options={"resources": {"LICENCE": 2}, "preload": ["helpers"]},
+        files=[str(tmp_path / "helpers.py")],
         lang="C.UTF-8",
     )
     odd.wait_for_workers(1, timeout=120)
     with Client(odd) as client:
         assert client.submit(os.getenv, "GREETING", resources={"LICENCE": 1}).result(60) == 'say "$HOME"'
+        said = client.run(lambda dask_worker: (type(dask_worker).__name__, dask_worker.prepared))
+        assert list(said.values()) == [("Own", "before anything else")]
         assert odd.scheduler_address.startswith("tcp://")
     eventually(lambda: f"msgpack {ours['msgpack']} (client: 0.1)" in str(odd.get_logs()["Cluster"]))
 

@@ -6,6 +6,7 @@ import sys
 import uuid
 from pathlib import Path
 
+import dask
 import dask.array as da
 import dask.dataframe as dd
 import distributed
@@ -96,14 +97,40 @@ def test_what_it_shows(shared: DaskYARNCluster, client: Client) -> None:
     assert shared.knit.status()["name"] == "shared"
     limits = {w["memory_limit"] for w in client.scheduler_info()["workers"].values()}
     assert limits == {shared.settings.memory_limit}
+    for size in ({"cores": 2}, {"memory": 2 * shared.settings.memory_limit}):
+        shared.scale(1, **size)
+        assert len(shared.worker_spec) == 2
     assert 1280 * 2**20 <= limits.pop() < 1536 * 2**20
 
 
+def test_the_dashboards_link_is_what_dasks_configuration_says(
+    shared: DaskYARNCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for notebooks that reach it through jupyter-server-proxy."""
+    direct = shared.dashboard_link
+    port = shared.scheduler_info["services"]["dashboard"]
+    assert f":{port}/status" in direct
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/alice/")
+    with dask.config.set({"distributed.dashboard.link": "{JUPYTERHUB_SERVICE_PREFIX}proxy/{host}:{port}/status"}):
+        assert shared.dashboard_link == direct.replace("http://", "/user/alice/proxy/")
+        assert shared.dashboard_link in shared._repr_html_()
+
+
 def test_more_than_the_queue_grants_says_why(shared: DaskYARNCluster, client: Client) -> None:
-    shared.scale(200)
+    """Asked for by the widget's button, as in a notebook."""
+    status, scaling = shared._widget().children
+    shown, accordion = scaling.children
+    number, button = accordion.children[0].children
+    number.value = 200
+    button.click()
     with pytest.raises(WaitTimeout, match=r"\d+ of 200 workers .*(full|free|granted)"):
         shared.wait_for_workers(200, timeout=8)
-    assert " of 200 workers" in shared._scaling_status()
+    granted = shared.granted
+    assert 2 <= granted.granted < granted.wanted == 200
+    for text in (status, shown):
+        eventually(lambda text=text: f"{granted.granted} of 200 workers have a container" in text.value)
+        assert str(shared.app_id) in text.value
+    shared.periodic_callbacks.pop("cluster-repr").stop()
     shared.scale(2)
     are(shared, 2)
 

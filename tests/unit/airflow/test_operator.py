@@ -314,11 +314,49 @@ def test_a_failed_application_is_followed_by_a_new_one(task: Task) -> None:
     assert len(task.cluster.did("submit")) == 1
 
 
-def test_an_application_of_unknown_outcome_is_never_run_again(task: Task) -> None:
-    died(task, "UNKNOWN")
-    with pytest.raises(AirflowFailException, match="unknown"):
-        task.run()
+def operator(task: Task, kind: str) -> Any:
+    """An operator that starts something, as a new process makes it."""
+    return task.make() if kind == "command" else DaskYARNClusterStartOperator(task_id="count")
+
+
+@pytest.mark.parametrize("kind", ["command", "dask"])
+def test_an_application_of_unknown_outcome_is_never_run_again(task: Task, kind: str) -> None:
+    app_id = died(task, "UNKNOWN")
+    with pytest.raises(AirflowFailException, match=f"{app_id} .*unknown"):
+        operator(task, kind).execute(task.context)
     assert task.cluster.did("submit") == []
+    assert task.store["knit_application"]["app_id"] == app_id
+
+
+@pytest.mark.parametrize(("try_number", "killed"), [(1, False), (2, True)])
+def test_a_dask_cluster_that_cannot_be_gone_on_with_waits_for_the_next_try_and_ends_after_the_last(
+    task: Task, try_number: int, killed: bool
+) -> None:
+    app_id = died(task, "RUNNING")
+    task.ti.try_number = try_number
+
+    def look(asked: str) -> None:
+        raise ClusterUnavailable("no route")
+
+    task.cluster.on_report = look
+    with pytest.raises(ClusterUnavailable):
+        operator(task, "dask").execute(task.context)
+    assert task.cluster.did("submit") == []
+    assert task.cluster.did("kill") == [app_id] * killed
+
+
+def test_below_airflow_3_3_a_dask_cluster_is_found_by_its_tag(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    below_3_3(task, monkeypatch, "prod")
+    app_id = task.run(wait_for_completion=False)
+    task.cluster.states[app_id] = "RUNNING"
+
+    def attach(found: str, knit: Any) -> None:
+        raise KnitError(f"attached to {found}")
+
+    monkeypatch.setattr("knit_provider.dask.DaskYARNCluster.from_application_id", attach)
+    with pytest.raises(KnitError, match=f"attached to {app_id}"):
+        operator(task, "dask").execute(task.context)
+    assert task.cluster.did("submit") == [app_id]
 
 
 def test_clearing_a_running_task_ends_its_application_first(task: Task) -> None:
@@ -337,9 +375,8 @@ def test_no_second_one_starts_while_the_cleared_one_does_not_end(
     app_id = died(task, "RUNNING")
     task.ti.max_tries = 2
     monkeypatch.setattr(task.cluster, "kill", lambda app_id: False)
-    operator = task.make() if kind == "command" else DaskYARNClusterStartOperator(task_id="count")
     with pytest.raises(KnitError, match=f"{app_id} does not end"):
-        operator.execute(task.context)
+        operator(task, kind).execute(task.context)
     assert task.cluster.did("submit") == []
     assert task.store.get("knit_application")["app_id"] == app_id
 
