@@ -12,13 +12,13 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound
-from prefect.states import Cancelling, Scheduled
+from prefect.states import Cancelling, Running, Scheduled
 
 from devtools.prefect_server import PrefectServer
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
 from knit_provider.prefect import YarnCredentials, YarnWorker
-from knit_provider.prefect.worker import YarnJobConfiguration, worker_tag
+from knit_provider.prefect.pool import YarnJobConfiguration, worker_tag
 from tests.hadoop.eventually import eventually
 from tests.prefect.test_flows import example, said
 
@@ -26,17 +26,34 @@ ROOT = Path(__file__).resolve().parents[2]
 POOL = "hadoop"
 
 
+class WorkerProcess:
+    """A worker of a pool that it makes itself; it may die and be started anew."""
+
+    def __init__(self, server: PrefectServer, cluster: LocalCluster) -> None:
+        self._server, self._cluster = server, cluster
+        self.start()
+
+    def start(self) -> None:
+        command = self._server.command("worker", "start", "--pool", POOL, "--type", "yarn", "--name", "tester")
+        self.process = self._server.spawn("worker", command, env=self._cluster.env())
+
+    def die(self) -> None:
+        self.process.kill()
+        self.end()
+
+    def end(self) -> None:
+        self._server.end(self.process)
+
+
 @pytest.fixture(scope="module")
-def worker(server: PrefectServer, cluster: LocalCluster, credentials: YarnCredentials) -> Iterator[Any]:
-    """A worker process of a pool that it makes itself."""
-    command = server.command("worker", "start", "--pool", POOL, "--type", "yarn", "--name", "tester")
-    process = server.spawn("worker", command, env=cluster.env())
+def worker(server: PrefectServer, cluster: LocalCluster, credentials: YarnCredentials) -> Iterator[WorkerProcess]:
+    process = WorkerProcess(server, cluster)
     yield process
-    server.end(process)
+    process.end()
 
 
 @pytest.fixture(scope="module")
-def deployment(client: SyncPrefectClient, worker: Any) -> Any:
+def deployment(client: SyncPrefectClient, worker: WorkerProcess) -> Any:
     """The example's deployment in that pool."""
     eventually(lambda: [pool for pool in client.read_work_pools() if pool.base_job_template])
     example("in_a_container").deploy(POOL)
@@ -115,6 +132,34 @@ def test_a_flow_run_that_is_scheduled_anew_has_one_application_and_crashes_with_
     knit.kill(second)
     assert _ended(client, flow_run).state_name == "Crashed"
     assert len(knit.yarn_api.find(tags=[worker_tag(flow_run.id)])) == 2
+
+
+def test_a_worker_in_place_of_one_that_died_watches_what_that_left(
+    begin: Any, worker: WorkerProcess, client: SyncPrefectClient, knit: Knit
+) -> None:
+    runs = [begin(command="exec sleep 600", memory=128, cancel_grace_seconds=0) for _ in range(3)]
+
+    def running(flow_run: FlowRun) -> str | None:
+        found = knit.yarn_api.find(tags=[worker_tag(flow_run.id)], states=["RUNNING"])
+        return str(found[0]["id"]) if found else None
+
+    apps = eventually(lambda: all(found := [running(flow_run) for flow_run in runs]) and found)
+    for flow_run in runs:
+        # As a flow's own process does when it begins.
+        client.set_flow_run_state(flow_run.id, Running(), force=True)
+    worker.die()
+    knit.kill(apps[0])
+    worker.start()
+    (ended_meanwhile, ends_later, cancelled) = runs
+    assert _ended(client, ended_meanwhile).state_name == "Crashed"
+    assert knit.runtime_status(apps[1]) == "RUNNING"
+    knit.kill(apps[1])
+    client.set_flow_run_state(cancelled.id, Cancelling())
+    assert _ended(client, ends_later).state_name == "Crashed"
+    assert _ended(client, cancelled).state_name == "Cancelled"
+    assert knit.runtime_status(apps[2]) == "KILLED"
+    for flow_run, app_id in zip(runs, apps, strict=True):
+        assert [app["id"] for app in knit.yarn_api.find(tags=[worker_tag(flow_run.id)])] == [app_id]
 
 
 def test_infrastructure_that_is_gone_is_reported_so(credentials: YarnCredentials, knit: Knit) -> None:
