@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import site
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from knit_provider.localcluster import LocalCluster
 from knit_provider.prefect import YarnCredentials, YarnWorker
 from knit_provider.prefect.pool import YarnJobConfiguration, worker_tag
 from tests.hadoop.eventually import eventually
+from tests.hadoop.packed import pack
 from tests.prefect.test_flows import example, said
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,8 +86,10 @@ def _ended(client: SyncPrefectClient, flow_run: FlowRun) -> FlowRun:
     return ended
 
 
-def test_a_flow_runs_in_a_container(begin: Any, client: SyncPrefectClient, knit: Knit) -> None:
-    ended = _ended(client, begin())
+def test_a_flow_runs_in_a_container(begin: Any, client: SyncPrefectClient, knit: Knit, tmp_path: Path) -> None:
+    # With Prefect really in it an archive has 100 MB; this one brings its own interpreter and looks for Prefect here.
+    env = pack(tmp_path, "with-prefect", sees=site.getsitepackages())
+    ended = _ended(client, begin(packed_env=str(env)))
     assert ended.state_name == "Completed"
     (app,) = knit.yarn_api.find(tags=[worker_tag(ended.id)])
     assert ended.infrastructure_pid == app["id"]
