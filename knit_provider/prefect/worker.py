@@ -13,13 +13,13 @@ from uuid import UUID
 
 import anyio
 import anyio.abc
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, WorkPool
 from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound, ObjectNotFound
 from prefect.states import Cancelled, Crashed
 from prefect.workers.base import BaseWorker, BaseWorkerResult
 
+from knit_provider.prefect.bundles import bundle_in, with_storage
 from knit_provider.prefect.credentials import YarnCredentials
-from knit_provider.prefect.jobs import YarnJob
 from knit_provider.prefect.looks import LOGO
 from knit_provider.prefect.pool import YarnJobConfiguration, YarnVariables, worker_tag
 from knit_provider.prefect.unwatched import unwatched
@@ -56,6 +56,11 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
         super().__init__(*args, **kwargs)
         self._watched: set[UUID] = set()
 
+    @property
+    def work_pool(self) -> WorkPool:
+        """The work pool, as the server has it."""
+        return with_storage(super().work_pool)
+
     async def start(
         self, run_once: bool = False, with_healthcheck: bool = False, printer: Callable[..., None] = print
     ) -> None:
@@ -88,11 +93,10 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
             KnitError: the cluster refuses it; Prefect reports the flow run as crashed, with the message.
         """
         logger = self.get_flow_run_logger(flow_run)
-        job = configuration.job(flow_run.id)
         self._watched.add(flow_run.id)
         try:
             async with _connected(configuration) as knit:
-                app_id = await self._submit(knit, job, flow_run, logger)
+                app_id = await self._submit(knit, configuration, flow_run, logger)
                 if task_status is not None:
                     task_status.started(app_id)
                 report = await self._wait(knit, app_id, configuration, flow_run, logger)
@@ -115,12 +119,16 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
     # -- inside -------------------------------------------------------------------------------------------------
 
     async def _submit(
-        self, knit: Knit, job: YarnJob, flow_run: FlowRun, logger: logging.Logger | logging.LoggerAdapter[Any]
+        self,
+        knit: Knit,
+        configuration: YarnJobConfiguration,
+        flow_run: FlowRun,
+        logger: logging.Logger | logging.LoggerAdapter[Any],
     ) -> str:
         from knit_provider.prefect.hooks import kill_tagged
         from knit_provider.prefect.start import application_url
 
-        spec = job.spec()
+        spec = configuration.job(flow_run.id).spec()
         # Left by an earlier scheduling of the same flow run, which this one replaces.
         left = await anyio.to_thread.run_sync(partial(_alive_with, knit, worker_tag(flow_run.id)))
         app_id = await anyio.to_thread.run_sync(knit.new_application)
@@ -130,8 +138,14 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
                 partial(kill_tagged, knit, worker_tag(flow_run.id), "its flow run was scheduled anew", logger)
             )
         logger.info("Submitting %s (%s) to queue %s: %s", app_id, spec.name, spec.queue, application_url(knit, app_id))
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(partial(knit.submit, spec, app_id=app_id, bound=False))
+        try:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(partial(knit.submit, spec, app_id=app_id, bound=False))
+        finally:
+            # It is the application's from here on.
+            bundle = bundle_in(configuration.command)
+            if bundle is not None:
+                bundle.unlink(missing_ok=True)
         return app_id
 
     async def _wait(
