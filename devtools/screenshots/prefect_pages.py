@@ -40,11 +40,11 @@ def look_at_prefect(cluster: LocalCluster, home: Path, pictures: Path) -> None:
 
 
 def _run(server: PrefectServer, *command: str) -> None:
-    done = subprocess.run(
-        command, env=server.env, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = subprocess.run(command, env=server.env, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
-        raise NotShown(f"{' '.join(command[:6])} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-3000:]}")
+        raise NotShown(
+            f"{' '.join(command[:6])} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-3000:]}"
+        )
 
 
 def _ask(server: PrefectServer, path: str, **body: Any) -> list[dict[str, Any]]:

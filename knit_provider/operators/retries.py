@@ -25,7 +25,8 @@ def retry_what_the_cluster_did(retry_delay: timedelta | None = None) -> RetryPol
         ImportError: on an Airflow older than 3.3.
 
     Example:
-        >>> KnitStartOperator(task_id="score", command="./score.sh", retries=5, retry_policy=retry_what_the_cluster_did())
+        >>> policy = retry_what_the_cluster_did(timedelta(minutes=5))
+        >>> KnitStartOperator(task_id="score", command="./score.sh", retries=5, retry_policy=policy)
     """
     from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 

@@ -1,4 +1,4 @@
-"""Airflow's operators and triggers where the cluster does not accept who they say they are: they do not try for long."""
+"""Airflow's operators and triggers where the cluster does not accept who they say they are: they fail at once."""
 
 from __future__ import annotations
 

@@ -6,9 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-sdk = pytest.importorskip("airflow.sdk")
-if not hasattr(sdk, "ExceptionRetryPolicy"):
-    pytest.skip("retry policies came with Airflow 3.3", allow_module_level=True)
+# Retry policies came with Airflow 3.3.
+pytest.importorskip("airflow.sdk.definitions.retry_policy")
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction
 
