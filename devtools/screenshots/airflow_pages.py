@@ -42,17 +42,20 @@ def form() -> dict[str, Any]:
 def _connections(browser: Browser, server: AirflowServer) -> None:
     browser.open(f"{server.url}/connections")
     browser.sees("yarn_default")
-    browser.click("button", "Edit Connection")
+    browser.click("button", "Add Connection")
     described = form()
+    browser.choose("[role=dialog] input[role=combobox]", described["hook-name"])
     browser.sees(*described["ui-field-behaviour"]["relabeling"].values())
+    browser.shoot("connection-form", height=1200)
+    # Opening this closes what is open.
     browser.click("button", "Extra Fields")
     for name, field in described["conn-fields"].items():
         browser.sees(field["label"], field["description"])
         print(f"connection form: {name} is {field['label']!r}", flush=True)
-    browser.shoot("connection-form", height=2600)
+    browser.shoot("connection-extras", height=2600)
     browser.open(f"{server.url}/connections")
     browser.click("button", "Test Connection")
-    browser.sees("Test Connection Successful")
+    browser.sees("Test Connection Successful", "ACTIVE")
     browser.shoot("connection-test", height=500)
 
 
@@ -78,13 +81,17 @@ def _run(browser: Browser, server: AirflowServer, run_id: str) -> None:
     browser.sees("word_count", "count", "merge")
     browser.shoot("dag-run")
     browser.open(f"{run}/tasks/count")
-    browser.sees("YARN application")
+    browser.sees("default 0 stderr (container_", "default 1 stderr (container_")
+    browser.click("summary, [role=button], a, span", "default 1 stderr (container_", last=True)
+    browser.sees("container 1 of 2 counts")
+    browser.shoot("task-log")
+    browser.open(f"{run}/tasks/count/details")
+    browser.sees("Extra Links", "YARN application")
     app_id = str(server.api.xcom("word_count", run_id, "count"))
     link = browser.find("a", "YARN application").get_attribute("href") or ""
     if not link.endswith(f"/cluster/app/{app_id}"):
         raise NotShown(f"the link of the task leads to {link!r}, not to {app_id}")
-    browser.sees("default 0 stderr (container_", "default 1 stderr (container_")
-    browser.shoot("task-log")
+    browser.shoot("link")
     browser.open(link)
     browser.sees("word_count.count", app_id)
     until(lambda: "SUCCEEDED" in browser.text(), "the application's final status")

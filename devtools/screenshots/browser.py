@@ -15,9 +15,11 @@ from PIL import Image
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
-WAIT_SECONDS = 60.0
+# Only there to end a look at a page that hangs.
+WAIT_SECONDS = 180.0
 SIZE = (1280, 900)
 # As many as a page of text and a few icons needs.
 COLOURS = 96
@@ -112,6 +114,13 @@ class Browser:
             return True
 
         until(attempt, f"a click on {css} {text!r}")
+
+    def choose(self, css: str, text: str) -> None:
+        """Pick an entry of a list that filters by what is typed."""
+        self.click(css)
+        self.find(css).send_keys(text)
+        self.sees(text)
+        self.find(css).send_keys(Keys.ENTER)
 
     def shoot(self, name: str, *, height: int = SIZE[1]) -> Path:
         """Keep a picture of what the window shows."""
