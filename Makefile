@@ -24,7 +24,7 @@ JVM_SOURCES := pom.xml $(shell find jvm -type f -not -path '*/test/*' 2>/dev/nul
 # Further arguments for pytest, as in: make test-hadoop ARGS="-k kill -x"
 ARGS ?=
 
-.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-dask test-kerberos test-airflow test-airflow-oldest test-prefect test-prefect-newest packages demo fuzz soak bench ui docs clean
+.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-dask test-kerberos test-airflow test-airflow-oldest test-prefect test-prefect-newest packages demo fuzz soak bench ui docs clean ui-screenshots
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -129,6 +129,10 @@ ui: $(READY) $(JAR) ## A Hadoop and an Airflow to click in, until Ctrl-C
 
 fuzz: $(READY) ## Hostile input of all kinds for a while; needs no daemon. ARGS="--minutes 60 --examples 5000"
 	@$(BIN)/python -m devtools.fuzz $(ARGS)
+ui-screenshots: $(READY) $(JAR) ## Look at Airflow's and Prefect's pages with Chromium; pictures for the docs. ARGS=prefect
+	@bash devtools/system_packages.sh $(BIN)/python browser
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group browser
+	@$(BIN)/python -m devtools.screenshots $(ARGS)
 
 soak: $(READY) $(JAR) ## Start and kill applications for a while: does anything pile up? ARGS="--minutes 60"
 	@$(BIN)/python -m devtools.soak $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 from urllib.parse import quote
@@ -104,6 +105,11 @@ class AirflowAPI:
                 return state
             time.sleep(0.5)
         raise AirflowAPIError(f"run {run_id} of {dag_id} has not ended within {timeout:g} s")
+
+    def add_connection(self, connection_id: str, connection: dict[str, Any]) -> None:
+        """Store a connection, so that the connections' page lists it; given as ``AIRFLOW_CONN_*`` takes it as JSON."""
+        stored = {**connection, "connection_id": connection_id, "extra": json.dumps(connection.get("extra") or {})}
+        self._call("POST", "/api/v2/connections", stored)
 
     def test_connection(self, connection: dict[str, Any]) -> tuple[bool, str]:
         """What the test button of the connection form does."""

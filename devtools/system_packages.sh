@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Makes sure of what pip cannot install: Kerberos' programs, its headers and a C compiler, for the extra [kerberos] and
-# for a cluster with Kerberos. Installs it where that needs no password, and otherwise says what to install.
+# Makes sure of what pip cannot install. By default that is Kerberos' programs, its headers and a C compiler, for the
+# extra [kerberos] and for a cluster with Kerberos; with "browser" as second argument it is Chromium and its driver.
+# Installs it where that needs no password, and otherwise says what to install.
 set -euo pipefail
 
 python=${1:-python3}
+what=${2:-kerberos}
 # Daemons, which an ordinary user's PATH may lack.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/lib/mit/sbin:/usr/lib/mit/bin"
 
@@ -14,6 +16,11 @@ need() { # what Debian calls it, what Red Hat calls it, and the command that it 
 
 look() {
   missing=()
+  if [ "$what" = browser ]; then
+    need chromium chromium chromium
+    need chromium-driver chromedriver chromedriver
+    return
+  fi
   need krb5-kdc krb5-server krb5kdc
   need krb5-admin-server krb5-server kadmin.local
   need krb5-user krb5-workstation kinit

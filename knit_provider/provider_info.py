@@ -60,12 +60,6 @@ def get_provider_info() -> dict[str, object]:
                     },
                 },
                 "conn-fields": {
-                    "scheme": {
-                        "label": "Scheme",
-                        "description": "How the ResourceManager's REST interface is reached; default: what the "
-                        "Hadoop configuration says.",
-                        "schema": {"type": ["string", "null"], "enum": ["http", "https", None]},
-                    },
                     "hadoop_conf_dir": {
                         "label": "Hadoop configuration folder",
                         "description": "Folder of core-site.xml, yarn-site.xml and hdfs-site.xml on the workers.",
@@ -76,25 +70,9 @@ def get_provider_info() -> dict[str, object]:
                         "description": "Hadoop properties as JSON; they win over the files.",
                         "schema": {"type": ["object", "null"]},
                     },
-                    "rm_addresses": {
-                        "label": "ResourceManager addresses",
-                        "description": "List of host:port, in place of host and port, where their ports differ.",
-                        "schema": {"type": ["array", "null"], "items": {"type": "string"}},
-                    },
                     "namenode": {
                         "label": "NameNode",
                         "description": "host, host:port or an hdfs:// URI; becomes fs.defaultFS.",
-                        "schema": {"type": ["string", "null"]},
-                    },
-                    "gateway_path": {
-                        "label": "Gateway path",
-                        "description": "Path of a proxy in front of the ResourceManager.",
-                        "schema": {"type": ["string", "null"]},
-                    },
-                    "deployment": {
-                        "label": "Deployment",
-                        "description": "This Airflow's name among those that use the cluster; below Airflow 3.3, "
-                        "retries find running applications by it.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "queue": {
@@ -102,14 +80,40 @@ def get_provider_info() -> dict[str, object]:
                         "description": "YARN queue of tasks that name none.",
                         "schema": {"type": ["string", "null"]},
                     },
-                    "hdfs_home": {
-                        "label": "HDFS folder",
-                        "description": "A writable folder; files go to .knitDeps below it. Default: the user's home.",
+                    "bridge": {
+                        "label": "Bridge",
+                        "description": "What submits: rest needs no Java; auto takes it where it serves.",
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": [None, "auto", "rest", "jvm"],
+                            "values_display": {"None": "auto (default)", "auto": "auto", "rest": "rest", "jvm": "jvm"},
+                        },
+                    },
+                    "deployment": {
+                        "label": "Deployment",
+                        "description": "This Airflow's name among those that use the cluster; below Airflow 3.3, "
+                        "retries find running applications by it.",
                         "schema": {"type": ["string", "null"]},
                     },
-                    "staging": {
-                        "label": "Staging folder",
-                        "description": "URI of a folder to stage into, where the default filesystem keeps no modes.",
+                    "scheme": {
+                        "label": "Scheme",
+                        "description": "How the ResourceManager's REST interface is reached; default: what the "
+                        "Hadoop configuration says.",
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": [None, "http", "https"],
+                            # Airflow 3.3 shows null as this, and takes it for whatever is not listed too.
+                            "values_display": {"None": "as configured", "http": "http", "https": "https"},
+                        },
+                    },
+                    "rm_addresses": {
+                        "label": "ResourceManager addresses",
+                        "description": "List of host:port, in place of host and port, where their ports differ.",
+                        "schema": {"type": ["array", "null"], "items": {"type": "string"}},
+                    },
+                    "gateway_path": {
+                        "label": "Gateway path",
+                        "description": "Path of a proxy in front of the ResourceManager.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "principal": {
@@ -138,10 +142,15 @@ def get_provider_info() -> dict[str, object]:
                         "act for others (hadoop.proxyuser.*).",
                         "schema": {"type": ["string", "null"]},
                     },
-                    "bridge": {
-                        "label": "Bridge",
-                        "description": "What submits: rest needs no Java; auto takes it where it serves.",
-                        "schema": {"type": ["string", "null"], "enum": ["auto", "rest", "jvm", None]},
+                    "hdfs_home": {
+                        "label": "HDFS folder",
+                        "description": "A writable folder; files go to .knitDeps below it. Default: the user's home.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "staging": {
+                        "label": "Staging folder",
+                        "description": "URI of a folder to stage into, where the default filesystem keeps no modes.",
+                        "schema": {"type": ["string", "null"]},
                     },
                 },
             }

@@ -10,10 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import Asset, AssetAlias, BaseOperator
 
 from knit_provider.hooks.knit import KnitHook
-from knit_provider.yarn.errors import AuthenticationFailed, ConfigurationError, PermissionDenied
-
-# Trying again cannot mend these.
-_PERMANENT = (ConfigurationError, AuthenticationFailed, PermissionDenied)
+from knit_provider.operators.application import PERMANENT
 
 
 class KnitEnvOperator(BaseOperator):
@@ -118,7 +115,7 @@ class KnitEnvOperator(BaseOperator):
                     upload_always=self.upload_always or conn.upload_always,
                     progress=LogProgress(),
                 )
-        except _PERMANENT as e:
+        except PERMANENT as e:
             raise AirflowFailException(str(e)) from e
         how = "uploaded" if made.uploaded else "was in HDFS already"
         self.log.info("%s (%.1f MB) %s: %s", made.name, made.size / 1e6, how, made.uri)

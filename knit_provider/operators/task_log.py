@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from knit_provider.yarn.logs.chunk import LogChunk
+from knit_provider.yarn.logs.last_words import NODEMANAGER_FILES
 from knit_provider.yarn.logs.results import RESULT_FILE, combined
 
 MAX_BYTES = 64 * 1024 * 1024
-# Written by the NodeManager for itself.
-_NOT_SHOWN = ("prelaunch.out", "prelaunch.err", "launch_container.sh", "directory.info")
+_NOT_SHOWN = (*NODEMANAGER_FILES, RESULT_FILE)
 # More than a result may have: what is longer is refused, and need not be kept whole for that.
 _RESULT_CHARACTERS = 64 * 1024
 _MARKERS = ("::group::", "::endgroup::")
@@ -55,7 +55,7 @@ class TaskLog:
             return
         if chunk.service is not None and chunk.index is not None:
             self._keep_result(chunk, chunk.service, chunk.index)
-        if chunk.file in (*_NOT_SHOWN, RESULT_FILE):
+        if chunk.file in _NOT_SHOWN:
             return
         key = (chunk.container_id, chunk.file)
         whose = "" if chunk.service is None else f"{chunk.service} "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -33,7 +32,6 @@ KILL_SECONDS = 3.0
 # How long after the trigger's own deadline Airflow ends a deferral that no triggerer looks after.
 DEFERRAL_MARGIN = 60.0
 FAILED_IN_TRIGGERER = "__fail__"
-_CONTAINER_ID = re.compile(r"container_[a-z0-9_]+")
 
 
 class WatchingOperator(ApplicationOperator):
@@ -302,13 +300,11 @@ class WatchingOperator(ApplicationOperator):
 
     def _failure(self, app: Application, report: ApplicationReport) -> ApplicationFailed:
         """The application's failure with the failing container's last words, as far as YARN's text lacks them."""
-        error = app.failure(report)
-        found = _CONTAINER_ID.search(report.diagnostics)
-        tail = self._lines.tail(found.group()) if found and self._lines else []
-        if not tail or tail[-1] in report.diagnostics:
-            return error
-        text = f"{error}\nLast lines of stderr of {found.group() if found else ''}:\n" + "\n".join(tail)
-        return type(error)(text, app_id=error.app_id, exit_code=error.exit_code, report=error.report)
+        from knit_provider.yarn.logs.last_words import failing_container, with_last_words
+
+        container_id = failing_container(report)
+        tail = self._lines.tail(container_id) if container_id and self._lines else []
+        return with_last_words(app.failure(report), report, container_id, tail)
 
     def _give_up(self, context: Mapping[str, Any], app_id: str, error: KnitError) -> None:
         """The wait failed, not the application: what becomes of that, where this is the last try?"""

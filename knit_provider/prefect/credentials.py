@@ -53,6 +53,7 @@ class YarnCredentials(CredentialsBlock):
         keytab: path of a keytab where the flow runs.
         keytab_base64: a keytab's content as base64 text, for where no file can be laid.
         ccache: Kerberos credential cache in place of the environment's.
+        proxy_user: whom to act for, where the cluster lets the login act for others (``hadoop.proxyuser.*``).
 
     Example:
         >>> YarnCredentials(host="rm.example.com", login="etl").save("production")
@@ -110,6 +111,11 @@ class YarnCredentials(CredentialsBlock):
     )
     ccache: str | None = Field(
         default=None, title="Credential cache", description="Kerberos credential cache in place of the environment's."
+    )
+    proxy_user: str | None = Field(
+        default=None,
+        title="Act for",
+        description="The user who owns applications and files, where the cluster lets the login act for others.",
     )
 
     @model_validator(mode="before")
@@ -183,7 +189,7 @@ class YarnCredentials(CredentialsBlock):
             "nn": self.namenode,
             "pars": self.hadoop_conf.get_secret_value() if self.hadoop_conf else None,
             **{name: getattr(self, name) for name in ("gateway_path", "hadoop_conf_dir", "hdfs_home", "staging")},
-            **{name: getattr(self, name) for name in ("bridge", "principal", "keytab", "ccache")},
+            **{name: getattr(self, name) for name in ("bridge", "principal", "keytab", "ccache", "proxy_user")},
         }
         return {name: value for name, value in given.items() if value is not None}
 

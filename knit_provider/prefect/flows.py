@@ -8,7 +8,7 @@ from prefect import flow, runtime
 
 from knit_provider.prefect.credentials import YarnCredentials
 from knit_provider.prefect.hooks import kill_apps_of
-from knit_provider.prefect.tasks import _job
+from knit_provider.prefect.jobs import job_of
 
 
 def _run_name() -> str:
@@ -55,7 +55,7 @@ def run_yarn_app(
         ApplicationFailed, ApplicationKilled, WaitTimeout, ApplicationNotFound: as
             :meth:`YarnJobRun.wait_for_completion <knit_provider.prefect.job_run.YarnJobRun.wait_for_completion>`.
     """
-    job = _job(
+    job = job_of(
         credentials,
         command=command,
         app_name=app_name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,13 +17,11 @@ if TYPE_CHECKING:
     from knit_provider.prefect.page import RunPage
     from knit_provider.prefect.run_log import RunLog
     from knit_provider.yarn.application import Application
-    from knit_provider.yarn.errors import ApplicationFailed
     from knit_provider.yarn.knit import Knit
     from knit_provider.yarn.report import ApplicationReport
 
 ON_KILL = ("kill", "keep")
 KILL_SECONDS = 10.0
-_CONTAINER_ID = re.compile(r"container_[a-z0-9_]+")
 
 
 class YarnJobRun(JobRun[Any]):
@@ -185,11 +182,13 @@ class YarnJobRun(JobRun[Any]):
         page: RunPage,
         logger: logging.Logger | logging.LoggerAdapter[logging.Logger],
     ) -> str:
-        found = _CONTAINER_ID.search(report.diagnostics)
-        tail = [] if report.succeeded else lines.tail(found.group() if found else None)
+        from knit_provider.yarn.logs.last_words import failing_container, with_last_words
+
+        container_id = failing_container(report)
+        tail = [] if report.succeeded else lines.tail(container_id)
         page.show_summary(report, self.tracking_url, _containers(app), tail)
         if not report.succeeded:
-            raise _with_tail(app.failure(report), report, tail)
+            raise with_last_words(app.failure(report), report, container_id, tail)
         logger.info("%s succeeded", app.id)
         return report.final_status
 
@@ -225,11 +224,3 @@ def _containers(app: Application) -> list[dict[str, Any]]:
     if entry is None or entry.outcome is None:
         return []
     return [vars(container) for container in entry.outcome.containers]
-
-
-def _with_tail(error: ApplicationFailed, report: ApplicationReport, tail: list[str]) -> ApplicationFailed:
-    """The failure with the failing container's last words, as far as YARN's text lacks them."""
-    if not tail or tail[-1] in report.diagnostics:
-        return error
-    text = f"{error}\nLast lines of stderr:\n" + "\n".join(tail)
-    return type(error)(text, app_id=error.app_id, exit_code=error.exit_code, report=error.report)

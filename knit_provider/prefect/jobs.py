@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.lowlevel
 from prefect.blocks.abstract import JobBlock
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from knit_provider.prefect.caller import Caller, current_caller
-from knit_provider.prefect.credentials import YarnCredentials
+from knit_provider.prefect.credentials import YarnCredentials, block_of
 from knit_provider.prefect.job_run import ON_KILL, YarnJobRun
 from knit_provider.prefect.looks import LOGO
 
@@ -223,3 +223,23 @@ class YarnJob(JobBlock):
             log_tail_lines=self.log_tail_lines,
             on_kill_action=self.on_kill_action,
         )
+
+
+def job_of(credentials: YarnCredentials | str | None, **fields: Any) -> YarnJob:
+    """A job out of the arguments of a task or a flow, of which None takes the field's default.
+
+    Raises:
+        ConfigurationError: naming the argument and its value.
+    """
+    from knit_provider.yarn.errors import ConfigurationError
+
+    given = {name: value for name, value in fields.items() if value is not None}
+    for name, kind in (("envvars", dict), ("container_resources", dict), ("tags", list)):
+        if name in given and not isinstance(given[name], str):
+            given[name] = kind(given[name])
+    try:
+        return YarnJob(credentials=block_of(credentials), **given)
+    except ValidationError as e:
+        first = e.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][:1])
+        raise ConfigurationError(f"{where}: {first['msg']} (it is {first.get('input')!r})") from None

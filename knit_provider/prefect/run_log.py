@@ -6,12 +6,14 @@ import logging
 from collections import deque
 
 from knit_provider.yarn.logs.chunk import LogChunk
+from knit_provider.yarn.logs.last_words import NODEMANAGER_FILES
+from knit_provider.yarn.logs.results import RESULT_FILE
 
 # Prefect's server stores each record by itself and refuses one of more than 1 MB, so lines travel together.
 RECORD_BYTES = 32 * 1024
 MAX_BYTES = 16 * 1024 * 1024
-# Written by the NodeManager for itself, and our own carrier of results.
-_NOT_SHOWN = ("prelaunch.out", "prelaunch.err", "launch_container.sh", "directory.info", "knit-result.json")
+# The last is our own carrier of results.
+_NOT_SHOWN = (*NODEMANAGER_FILES, RESULT_FILE)
 
 
 class RunLog:

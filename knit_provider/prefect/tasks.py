@@ -9,9 +9,9 @@ from typing import Any
 from prefect import get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 
-from knit_provider.prefect.credentials import YarnCredentials, block_of, client_of
+from knit_provider.prefect.credentials import YarnCredentials, client_of
 from knit_provider.prefect.job_run import YarnJobRun
-from knit_provider.prefect.jobs import YarnJob
+from knit_provider.prefect.jobs import job_of
 
 LOG_BYTES = 10 * 1024 * 1024
 
@@ -55,7 +55,7 @@ def start_yarn_app(
     Returns:
         The YARN application id.
     """
-    job = _job(
+    job = job_of(
         credentials,
         command=command if isinstance(command, str) else list(command),
         app_name=app_name,
@@ -221,25 +221,3 @@ def build_yarn_env(
         )
     get_run_logger().info("%s (%.1f MB): %s", made.name, made.size / 1e6, made.uri)
     return str(made.uri)
-
-
-def _job(credentials: YarnCredentials | str | None, **fields: Any) -> YarnJob:
-    """A job out of arguments, of which None takes the field's default.
-
-    Raises:
-        ConfigurationError: naming the argument and its value.
-    """
-    from pydantic import ValidationError
-
-    from knit_provider.yarn.errors import ConfigurationError
-
-    given = {name: value for name, value in fields.items() if value is not None}
-    for name, kind in (("envvars", dict), ("container_resources", dict), ("tags", list)):
-        if name in given and not isinstance(given[name], str):
-            given[name] = kind(given[name])
-    try:
-        return YarnJob(credentials=block_of(credentials), **given)
-    except ValidationError as e:
-        first = e.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][:1])
-        raise ConfigurationError(f"{where}: {first['msg']} (it is {first.get('input')!r})") from None

@@ -6,20 +6,23 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import anyio
 import anyio.abc
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, WorkPool
 from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound, ObjectNotFound
-from prefect.states import Cancelled
-from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
-from pydantic import Field, field_validator
+from prefect.states import Cancelled, Crashed
+from prefect.workers.base import BaseWorker, BaseWorkerResult
 
+from knit_provider.prefect.bundles import bundle_in, with_storage
 from knit_provider.prefect.credentials import YarnCredentials
-from knit_provider.prefect.jobs import YarnJob
 from knit_provider.prefect.looks import LOGO
+from knit_provider.prefect.pool import YarnJobConfiguration, YarnVariables, worker_tag
+from knit_provider.prefect.unwatched import unwatched
 
 if TYPE_CHECKING:
     from knit_provider.yarn.knit import Knit
@@ -27,111 +30,7 @@ if TYPE_CHECKING:
 
 STATE_SECONDS = 5.0
 KILL_SECONDS = 10.0
-# A flow run takes Python with Prefect: less than this is killed by YARN before the flow begins.
-FLOW_MEMORY = "1 GiB"
-
-
-class YarnJobConfiguration(BaseJobConfiguration):
-    """What one flow run's container is made of; the job template's variables with their values.
-
-    ``env`` is Prefect's: environment variables. The packed Python environment is ``packed_env``.
-    """
-
-    credentials: YarnCredentials | None = None
-    packed_env: str | None = None
-    yarn_queue: str | None = None
-    memory: int | str = FLOW_MEMORY
-    virtual_cores: int = 1
-    files: list[str] | dict[str, str] = Field(default_factory=list)
-    container_resources: dict[str, int] = Field(default_factory=dict)
-    tags: list[str] = Field(default_factory=list)
-    lifetime: int | str | None = None
-    stream_output: bool = True
-    poll_interval_seconds: float = 5.0
-    cancel_grace_seconds: float = 30.0
-
-    @field_validator("files", "container_resources", "tags", mode="before")
-    @classmethod
-    def _empty(cls, value: Any, info: Any) -> Any:
-        # A variable without a value leaves None, or its own placeholder, in the template.
-        return value if value is not None else ({} if info.field_name == "container_resources" else [])
-
-    def prepare_for_flow_run(self, flow_run: FlowRun, *args: Any, **kwargs: Any) -> None:
-        """Fill in what depends on the flow run: variables, labels, name and command.
-
-        Called by Prefect before each run.
-        """
-        # With the environment's own interpreter: its scripts carry the path where they were made.
-        python = '"$PYTHON_BIN"' if self.packed_env else "python3"
-        self.command: str | None = self.command or f"exec {python} -m prefect flow-run execute"
-        super().prepare_for_flow_run(flow_run, *args, **kwargs)
-
-    def job(self, flow_run_id: object) -> YarnJob:
-        """The container as a job of one."""
-        return YarnJob(
-            credentials=self.credentials,
-            command=self.command or "",
-            app_name=self.name or f"prefect-{flow_run_id}",
-            env=self.packed_env,
-            envvars={name: value for name, value in self.env.items() if value is not None},
-            files=self.files,
-            memory=self.memory,
-            virtual_cores=self.virtual_cores,
-            yarn_queue=self.yarn_queue,
-            container_resources=self.container_resources,
-            tags=[*self.tags, worker_tag(flow_run_id)],
-            lifetime=self.lifetime,
-        )
-
-
-class YarnVariables(BaseVariables):
-    """What a work pool and a deployment can set."""
-
-    credentials: YarnCredentials | None = Field(
-        default=None, description="The cluster; without one, what the worker's own Hadoop configuration says."
-    )
-    packed_env: str | None = Field(
-        default=None,
-        title="Python environment",
-        description=(
-            "Archive of a packed environment with Prefect in it (a path on the worker, or a URI), or python:///path of "
-            "an interpreter on every node. Without one, the node's python3, which then needs Prefect."
-        ),
-    )
-    yarn_queue: str | None = Field(default=None, title="Queue", description="Default: the credentials'.")
-    memory: int | str = Field(default=FLOW_MEMORY, description="Of the container: MiB, or text such as 2 GiB.")
-    virtual_cores: int = Field(default=1, description="Of the container.")
-    files: list[str] | dict[str, str] = Field(
-        default_factory=list,
-        description="Paths on the worker, or URIs, for the container's folder: a list, or name there to source.",
-    )
-    container_resources: dict[str, int] = Field(
-        default_factory=dict, title="Further resources", description="Such as yarn.io/gpu: 1."
-    )
-    tags: list[str] = Field(default_factory=list, description="At most 3 further tags of the application.")
-    lifetime: int | str | None = Field(
-        default=None,
-        description="After which YARN ends the application: seconds, or text such as 2 h. Default 7 days.",
-    )
-    stream_output: bool = Field(default=True, description="Write the container's output into the worker's log.")
-    poll_interval_seconds: float = Field(
-        default=5.0, ge=0.1, title="Poll interval", description="Longest time between two looks, in seconds."
-    )
-    cancel_grace_seconds: float = Field(
-        default=30.0,
-        ge=0,
-        title="Grace at cancellation",
-        description="How long a cancelled flow run may take to end itself before its application is killed.",
-    )
-
-    @classmethod
-    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The variables' schema, by which the server checks what a pool, a deployment and a run set."""
-        schema: dict[str, Any] = super().model_json_schema(*args, **kwargs)
-        # The server takes a block or a reference to one, but not what can be both. No field of ours is required, so a
-        # reference would pass as a block, too.
-        schema["definitions"]["YarnCredentials"]["not"] = {"required": ["$ref"]}
-        return schema
+LOOK_FOR_UNWATCHED_SECONDS = 30.0
 
 
 class YarnWorkerResult(BaseWorkerResult):
@@ -143,7 +42,7 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
 
     Start one with ``prefect worker start --pool POOL --type yarn``. The application's id is the flow run's
     infrastructure id, and is kept before the application is submitted. When the worker ends, its applications go on,
-    as the flow runs in them do.
+    as the flow runs in them do; the next worker of the pool watches them again.
     """
 
     type = "yarn"
@@ -152,6 +51,35 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
     _display_name = "Hadoop YARN"
     _description = "Run flows in containers on a Hadoop YARN cluster."
     _logo_url = LOGO
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._watched: set[UUID] = set()
+
+    @property
+    def work_pool(self) -> WorkPool:
+        """The work pool, as the server has it."""
+        return with_storage(super().work_pool)
+
+    async def start(
+        self, run_once: bool = False, with_healthcheck: bool = False, printer: Callable[..., None] = print
+    ) -> None:
+        """Run flow runs of the pool until stopped, and watch those that a worker which is gone has left.
+
+        Called by Prefect.
+        """
+        trouble: list[Exception] = []
+        async with anyio.create_task_group() as group:
+            if not run_once:
+                group.start_soon(self._watch_what_was_left, group)
+            try:
+                await super().start(run_once, with_healthcheck, printer)
+            except Exception as e:
+                # Out of the group as what it is, not as a group of exceptions.
+                trouble.append(e)
+            group.cancel_scope.cancel()
+        if trouble:
+            raise trouble[0]
 
     async def run(
         self,
@@ -165,18 +93,16 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
             KnitError: the cluster refuses it; Prefect reports the flow run as crashed, with the message.
         """
         logger = self.get_flow_run_logger(flow_run)
-        job = configuration.job(flow_run.id)
-        credentials = configuration.credentials or YarnCredentials()
-        knit = await anyio.to_thread.run_sync(credentials.get_client)
+        self._watched.add(flow_run.id)
         try:
-            app_id = await self._submit(knit, job, flow_run, logger)
-            if task_status is not None:
-                task_status.started(app_id)
-            report = await self._wait(knit, app_id, configuration, flow_run, logger)
+            async with _connected(configuration) as knit:
+                app_id = await self._submit(knit, configuration, flow_run, logger)
+                if task_status is not None:
+                    task_status.started(app_id)
+                report = await self._wait(knit, app_id, configuration, flow_run, logger)
+            return YarnWorkerResult(identifier=app_id, status_code=await self._status_code(report, flow_run, logger))
         finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(knit.close)
-        return YarnWorkerResult(identifier=app_id, status_code=await self._status_code(report, flow_run, logger))
+            self._watched.discard(flow_run.id)
 
     async def kill_infrastructure(
         self, infrastructure_pid: str, configuration: YarnJobConfiguration, grace_seconds: int = 30
@@ -193,12 +119,16 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
     # -- inside -------------------------------------------------------------------------------------------------
 
     async def _submit(
-        self, knit: Knit, job: YarnJob, flow_run: FlowRun, logger: logging.Logger | logging.LoggerAdapter[Any]
+        self,
+        knit: Knit,
+        configuration: YarnJobConfiguration,
+        flow_run: FlowRun,
+        logger: logging.Logger | logging.LoggerAdapter[Any],
     ) -> str:
         from knit_provider.prefect.hooks import kill_tagged
         from knit_provider.prefect.start import application_url
 
-        spec = job.spec()
+        spec = configuration.job(flow_run.id).spec()
         # Left by an earlier scheduling of the same flow run, which this one replaces.
         left = await anyio.to_thread.run_sync(partial(_alive_with, knit, worker_tag(flow_run.id)))
         app_id = await anyio.to_thread.run_sync(knit.new_application)
@@ -208,8 +138,14 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
                 partial(kill_tagged, knit, worker_tag(flow_run.id), "its flow run was scheduled anew", logger)
             )
         logger.info("Submitting %s (%s) to queue %s: %s", app_id, spec.name, spec.queue, application_url(knit, app_id))
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(partial(knit.submit, spec, app_id=app_id, bound=False))
+        try:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(partial(knit.submit, spec, app_id=app_id, bound=False))
+        finally:
+            # It is the application's from here on.
+            bundle = bundle_in(configuration.command)
+            if bundle is not None:
+                bundle.unlink(missing_ok=True)
         return app_id
 
     async def _wait(
@@ -299,35 +235,93 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
         self, report: ApplicationReport, flow_run: FlowRun, logger: logging.Logger | logging.LoggerAdapter[Any]
     ) -> int:
         """0 for success; Prefect makes a flow run with any other code a crashed one, also one that was cancelled."""
-        if report.succeeded:
+        if report.succeeded or await self._is_accounted_for(report.id, flow_run, logger):
             return 0
+        return report.exit_code or 1
+
+    async def _is_accounted_for(
+        self, app_id: str, flow_run: FlowRun, logger: logging.Logger | logging.LoggerAdapter[Any]
+    ) -> bool:
+        """Whether the end of its application tells nothing new about a flow run; one that was cancelled is told so."""
         try:
             now = await self.client.read_flow_run(flow_run.id)
-            if now.infrastructure_pid not in (None, report.id):
+            if now.infrastructure_pid not in (None, app_id):
                 # Scheduled anew meanwhile, and running elsewhere.
-                return 0
+                return True
             if now.state is not None and now.state.is_cancelling():
                 await self.client.set_flow_run_state(
-                    flow_run.id, Cancelled(message=f"{report.id} was ended with it"), force=True
+                    flow_run.id, Cancelled(message=f"{app_id} was ended with it"), force=True
                 )
-                return 0
-            if now.state is not None and now.state.is_final():
-                return 0
+                return True
+            return now.state is not None and now.state.is_final()
+        except ObjectNotFound:
+            return True
         except Exception as e:
             logger.warning("the state of flow run %s is not known: %s", flow_run.id, e)
-        return report.exit_code or 1
+            return False
+
+    # -- what another worker left -------------------------------------------------------------------------------
+
+    async def _watch_what_was_left(self, group: anyio.abc.TaskGroup) -> None:
+        pause = 1.0
+        while True:
+            await anyio.sleep(pause)
+            if not self.is_setup:
+                continue
+            pause = LOOK_FOR_UNWATCHED_SECONDS
+            try:
+                found = await unwatched(self.client, self.work_pool.name, self.name, self._watched)
+            except Exception as e:
+                self._logger.debug("The flow runs that nobody watches could not be looked for: %s", e)
+                continue
+            for flow_run in found:
+                self._watched.add(flow_run.id)
+                group.start_soon(self._watch_again, flow_run)
+
+    async def _watch_again(self, flow_run: FlowRun) -> None:
+        """Watch the application of a flow run whose worker is gone, as that would have."""
+        from knit_provider.yarn.errors import ApplicationNotFound
+
+        logger = self.get_flow_run_logger(flow_run)
+        app_id = str(flow_run.infrastructure_pid)
+        try:
+            configuration = await self.job_configuration.resolve_for_flow_run(
+                flow_run,
+                client=self.client,
+                work_pool=self.work_pool,
+                worker_name=self.name,
+                worker_id=self.backend_id,
+            )
+            logger.info("Worker '%s' goes on watching %s, whose worker is gone", self.name, app_id)
+            try:
+                async with _connected(configuration) as knit:
+                    report = await self._wait(knit, app_id, configuration, flow_run, logger)
+                good, how = report.succeeded, f"{app_id} ended {report.final_status}. {report.diagnostics}"
+            except ApplicationNotFound as e:
+                good, how = False, str(e)
+            if not good and not await self._is_accounted_for(app_id, flow_run, logger):
+                await self.client.set_flow_run_state(flow_run.id, Crashed(message=how))
+                logger.info("Reported the flow run as crashed: %s", how)
+        except Exception as e:
+            logger.warning("%s cannot be watched now (%s: %s); trying again", app_id, type(e).__name__, e)
+        finally:
+            self._watched.discard(flow_run.id)
 
 
 class _Stopped(Exception):
     """Ends the thread of a wait that nobody waits for any more."""
 
 
-def worker_tag(flow_run_id: object) -> str:
-    """The tag of the application that a flow run runs in.
-
-    Another than that of the applications that the flow run starts: those are killed from within.
-    """
-    return f"prefect-runs-{flow_run_id}"
+@contextlib.asynccontextmanager
+async def _connected(configuration: YarnJobConfiguration) -> AsyncIterator[Knit]:
+    """The cluster that a flow run's credentials name."""
+    credentials = configuration.credentials or YarnCredentials()
+    knit = await anyio.to_thread.run_sync(credentials.get_client)
+    try:
+        yield knit
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(knit.close)
 
 
 def _alive_with(knit: Knit, tag: str) -> list[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
 from knit_provider.yarn.files import archives
 
 
-def pack(folder: Path, name: str, *, says: str = "", ballast: int = 0) -> Path:
+def pack(folder: Path, name: str, *, says: str = "", ballast: int = 0, sees: Sequence[str] = ()) -> Path:
     """Make ``<folder>/<name>.tar.gz``.
 
     Args:
@@ -18,6 +19,7 @@ def pack(folder: Path, name: str, *, says: str = "", ballast: int = 0) -> Path:
         name: of the environment.
         says: ``import told; told.WORDS`` in it.
         ballast: random bytes to add, which nothing compresses.
+        sees: folders of this machine whose modules it imports too, as if they were packed.
     """
     prefix = folder / f"{name}-prefix"
     venv.EnvBuilder(symlinks=True, with_pip=False).create(prefix)
@@ -31,6 +33,7 @@ def pack(folder: Path, name: str, *, says: str = "", ballast: int = 0) -> Path:
         (prefix / "lib64").unlink()
     (site,) = prefix.glob("lib/python3*/site-packages")
     (site / "told.py").write_text(f"WORDS = {says or name!r}\n")
+    (site / "seen.pth").write_text("".join(f"{folder}\n" for folder in sees))
     if ballast:
         (prefix / "ballast").write_bytes(os.urandom(ballast))
     archive = folder / f"{name}.tar.gz"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import re
+import site
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,31 +15,49 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound
-from prefect.states import Cancelling, Scheduled
+from prefect.states import Cancelling, Running, Scheduled
 
 from devtools.prefect_server import PrefectServer
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
-from knit_provider.prefect import YarnCredentials, YarnWorker
-from knit_provider.prefect.worker import YarnJobConfiguration, worker_tag
+from knit_provider.prefect import YarnCredentials, YarnWorker, yarn
+from knit_provider.prefect.pool import YarnJobConfiguration, worker_tag
 from tests.hadoop.eventually import eventually
+from tests.hadoop.packed import pack
 from tests.prefect.test_flows import example, said
 
 ROOT = Path(__file__).resolve().parents[2]
 POOL = "hadoop"
 
 
+class WorkerProcess:
+    """A worker of a pool that it makes itself; it may die and be started anew."""
+
+    def __init__(self, server: PrefectServer, cluster: LocalCluster) -> None:
+        self._server, self._cluster = server, cluster
+        self.start()
+
+    def start(self) -> None:
+        command = self._server.command("worker", "start", "--pool", POOL, "--type", "yarn", "--name", "tester")
+        self.process = self._server.spawn("worker", command, env=self._cluster.env())
+
+    def die(self) -> None:
+        self.process.kill()
+        self.end()
+
+    def end(self) -> None:
+        self._server.end(self.process)
+
+
 @pytest.fixture(scope="module")
-def worker(server: PrefectServer, cluster: LocalCluster, credentials: YarnCredentials) -> Iterator[Any]:
-    """A worker process of a pool that it makes itself."""
-    command = server.command("worker", "start", "--pool", POOL, "--type", "yarn", "--name", "tester")
-    process = server.spawn("worker", command, env=cluster.env())
+def worker(server: PrefectServer, cluster: LocalCluster, credentials: YarnCredentials) -> Iterator[WorkerProcess]:
+    process = WorkerProcess(server, cluster)
     yield process
-    server.end(process)
+    process.end()
 
 
 @pytest.fixture(scope="module")
-def deployment(client: SyncPrefectClient, worker: Any) -> Any:
+def deployment(client: SyncPrefectClient, worker: WorkerProcess) -> Any:
     """The example's deployment in that pool."""
     eventually(lambda: [pool for pool in client.read_work_pools() if pool.base_job_template])
     example("in_a_container").deploy(POOL)
@@ -67,8 +88,10 @@ def _ended(client: SyncPrefectClient, flow_run: FlowRun) -> FlowRun:
     return ended
 
 
-def test_a_flow_runs_in_a_container(begin: Any, client: SyncPrefectClient, knit: Knit) -> None:
-    ended = _ended(client, begin())
+def test_a_flow_runs_in_a_container(begin: Any, client: SyncPrefectClient, knit: Knit, tmp_path: Path) -> None:
+    # With Prefect really in it an archive has 100 MB; this one brings its own interpreter and looks for Prefect here.
+    env = pack(tmp_path, "with-prefect", sees=site.getsitepackages())
+    ended = _ended(client, begin(packed_env=str(env)))
     assert ended.state_name == "Completed"
     (app,) = knit.yarn_api.find(tags=[worker_tag(ended.id)])
     assert ended.infrastructure_pid == app["id"]
@@ -77,6 +100,17 @@ def test_a_flow_runs_in_a_container(begin: Any, client: SyncPrefectClient, knit:
     eventually(lambda: hello.search(said(client, ended.id)))
     eventually(lambda: knit.status(app["id"])["finalStatus"] == "SUCCEEDED")
     assert app["user"] == "alice"
+
+
+def test_a_decorated_flow_runs_in_a_container(deployment: Any, client: SyncPrefectClient, knit: Knit) -> None:
+    on_yarn = yarn(POOL, **{**deployment.job_variables, "files": [__file__]})
+    state = on_yarn(example("in_a_container").where_am_i)(greeting="greetings", return_state=True)
+    assert state.is_completed(), state
+    flow_run_id = state.state_details.flow_run_id
+    (app,) = knit.yarn_api.find(tags=[worker_tag(flow_run_id)])
+    hello = re.compile(rf"greetings from container_\w*{app['id'].partition('_')[2]}_01_000002")
+    eventually(lambda: hello.search(said(client, flow_run_id)))
+    assert list(Path(tempfile.gettempdir(), f"knit-bundles-{getpass.getuser()}").iterdir()) == []
 
 
 def test_cancelling_a_flow_run_ends_its_application(begin: Any, client: SyncPrefectClient, knit: Knit) -> None:
@@ -115,6 +149,34 @@ def test_a_flow_run_that_is_scheduled_anew_has_one_application_and_crashes_with_
     knit.kill(second)
     assert _ended(client, flow_run).state_name == "Crashed"
     assert len(knit.yarn_api.find(tags=[worker_tag(flow_run.id)])) == 2
+
+
+def test_a_worker_in_place_of_one_that_died_watches_what_that_left(
+    begin: Any, worker: WorkerProcess, client: SyncPrefectClient, knit: Knit
+) -> None:
+    runs = [begin(command="exec sleep 600", memory=128, cancel_grace_seconds=0) for _ in range(3)]
+
+    def running(flow_run: FlowRun) -> str | None:
+        found = knit.yarn_api.find(tags=[worker_tag(flow_run.id)], states=["RUNNING"])
+        return str(found[0]["id"]) if found else None
+
+    apps = eventually(lambda: all(found := [running(flow_run) for flow_run in runs]) and found)
+    for flow_run in runs:
+        # As a flow's own process does when it begins.
+        client.set_flow_run_state(flow_run.id, Running(), force=True)
+    worker.die()
+    knit.kill(apps[0])
+    worker.start()
+    (ended_meanwhile, ends_later, cancelled) = runs
+    assert _ended(client, ended_meanwhile).state_name == "Crashed"
+    assert knit.runtime_status(apps[1]) == "RUNNING"
+    knit.kill(apps[1])
+    client.set_flow_run_state(cancelled.id, Cancelling())
+    assert _ended(client, ends_later).state_name == "Crashed"
+    assert _ended(client, cancelled).state_name == "Cancelled"
+    assert knit.runtime_status(apps[2]) == "KILLED"
+    for flow_run, app_id in zip(runs, apps, strict=True):
+        assert [app["id"] for app in knit.yarn_api.find(tags=[worker_tag(flow_run.id)])] == [app_id]
 
 
 def test_infrastructure_that_is_gone_is_reported_so(credentials: YarnCredentials, knit: Knit) -> None:

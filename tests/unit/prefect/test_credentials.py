@@ -14,6 +14,7 @@ pytest.importorskip("prefect")
 
 from pydantic import ValidationError
 
+from knit_provider.hooks.connection import EXTRAS
 from knit_provider.prefect import YarnCredentials, YarnJob
 
 KEYTAB = base64.b64encode(b"\x05\x02 a keytab").decode()
@@ -31,6 +32,7 @@ def test_fields_become_arguments() -> None:
         hadoop_conf={"dfs.replication": "2"},
         bridge="rest",
         principal="alice@REALM",
+        proxy_user="etl",
     )
     assert block._arguments() == {
         "rm_addresses": ["rm1:8088", "rm2:8090"],
@@ -42,9 +44,15 @@ def test_fields_become_arguments() -> None:
         "gateway_path": "/gateway/default/resourcemanager",
         "bridge": "rest",
         "principal": "alice@REALM",
+        "proxy_user": "etl",
     }
     assert YarnCredentials()._arguments() == {}
     assert YarnCredentials(host="https://rm:8090/")._arguments() == {"rm_addresses": ["rm:8090"], "scheme": "https"}
+
+
+def test_whatever_an_airflow_connection_can_say_the_block_can_say() -> None:
+    # Prefect's ids of runs are the same nowhere else, so it needs no name for itself.
+    assert set(EXTRAS) - {"deployment"} <= set(YarnCredentials.model_fields)
 
 
 @pytest.mark.parametrize(
