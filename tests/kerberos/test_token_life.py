@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,25 +14,26 @@ import requests
 
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
-from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.errors import ApplicationMasterUnreachable, ConfigurationError
 from knit_provider.yarn.files.port import RemoteFileNotFound
 from knit_provider.yarn.tokens import HDFS_KIND, Token, read_token_file
 from tests.hadoop.eventually import eventually
 
-RENEWED_MS, LIFE_MS = 30_000, 45_000
+RENEWED_MS, LIFE_MS = 30_000, 60_000
 
-# Reads and writes HDFS with the tokens that its container has by then.
+# Reads HDFS with the tokens that its container has by then.
 SCRIPT = """
 unset KRB5CCNAME
-while [ ! -e {go} ]; do sleep 0.2; done
-"$HADOOP_HOME/bin/hadoop" fs -cat {folder}/input > read && "$HADOOP_HOME/bin/hadoop" fs -put -f read {folder}/$KNIT_INDEX
-while [ ! -e {stop} ]; do sleep 0.2; done
+while [ ! -e {folder}/go ]; do sleep 0.2; done
+until "$HADOOP_HOME/bin/hadoop" fs -cat {file} > read; do sleep 1; done
+mv read {folder}/read-$KNIT_INDEX
+while [ ! -e {folder}/stop ]; do sleep 0.2; done
 """
 
 
 @pytest.fixture(scope="module")
 def short_lives(kerberos_cluster: LocalCluster) -> Iterator[None]:
-    """The cluster's NameNode, started anew with tokens that are renewed for half a minute and end after 45 s."""
+    """The cluster's NameNode, started anew with tokens that end after a minute."""
     site = kerberos_cluster.conf_dir / "hdfs-site.xml"
     before = site.read_text()
     properties = "".join(
@@ -87,16 +89,11 @@ def test_an_application_with_a_keytab_outlives_its_tokens(
     knit: Knit, kerberos_cluster: LocalCluster, tmp_path: Path
 ) -> None:
     """Its containers get new ones, those that are there and those that a second attempt starts."""
-    files, folder = knit.connection.files, f"/tmp/outlives-{tmp_path.name}"
-    files.write_many(folder, {"input": b"content"})
-    go, stop = tmp_path / "go", tmp_path / "stop"
-    spec = {
-        "lifetime": 600,
-        "max_attempts": 2,
-        "services": {
-            "w": {"script": SCRIPT.format(go=go, stop=stop, folder=folder), "resources": {"memory": 512, "vcores": 1}}
-        },
-    }
+    files, file = knit.connection.files, f"/tmp/outlives-{uuid.uuid4().hex}/input"
+    files.write_many(file.rpartition("/")[0], {"input": b"content"})
+    script = SCRIPT.format(folder=tmp_path, file=file)
+    resources = {"memory": 512, "vcores": 1}
+    spec = {"lifetime": 600, "max_attempts": 2, "services": {"w": {"script": script, "resources": resources}}}
     app_id = knit.submit(spec)
     app = knit.application()
 
@@ -116,18 +113,28 @@ def test_an_application_with_a_keytab_outlives_its_tokens(
     assert newer != first
     assert tokens.stat().st_mode & 0o077 == 0
 
-    go.touch()
-    eventually(lambda: files.status(f"{folder}/0"))
-    assert files.read(f"{folder}/0") == b"content"
+    def read(index: int) -> bool:
+        path = tmp_path / f"read-{index}"
+        return path.exists() and path.read_text() == "content"
+
+    (tmp_path / "go").touch()
+    eventually(lambda: read(0))
 
     kill_master(app_id)
-    eventually(lambda: app.state == "RUNNING" and app.control().status()["attempt"] == 2)
+
+    def second() -> bool:
+        # Between two attempts nobody answers.
+        with contextlib.suppress(ApplicationMasterUnreachable):
+            return app.state == "RUNNING" and bool(app.control().status()["attempt"] == 2)
+        return False
+
+    eventually(second, seconds=90)
     knit.add_containers(1, memory=512)
-    eventually(lambda: files.status(f"{folder}/1"))
-    stop.touch()
+    eventually(lambda: read(1))
+    (tmp_path / "stop").touch()
     assert knit.wait_for_completion(60), knit.status()
     assert files.status(knit.connection.paths.staging(app_id)) is None
-    files.delete(folder, recursive=True)
+    files.delete(file.rpartition("/")[0], recursive=True)
 
 
 @pytest.mark.usefixtures("short_lives")
@@ -139,9 +146,9 @@ def test_without_a_keytab_it_is_refused(
     with_ticket = make_knit(user=None, ccache=f"FILE:{cache}")
     before = set(make_knit().yarn_api.apps)
     refusals: list[tuple[Knit, dict[str, Any], str]] = [
-        (with_ticket, {"checks": False, "lifetime": 60}, r"may live for 60 s.*end after 45 s.*lifetime=45.*keytab="),
+        (with_ticket, {"checks": False, "lifetime": 90}, r"may live for 90 s.*end after 60 s.*lifetime=60.*keytab="),
         (with_ticket, {"lifetime": None}, "no limit to its lifetime"),
-        (make_knit(proxy_user="alice"), {"lifetime": 60}, "not used for proxy_user='alice'"),
+        (make_knit(proxy_user="alice"), {"lifetime": 90}, "not used for proxy_user='alice'"),
     ]
     there = staged(with_ticket)
     for knit, arguments, words in refusals:
@@ -149,6 +156,6 @@ def test_without_a_keytab_it_is_refused(
             knit.start("true", **arguments)
         assert staged(knit) == there
     assert set(make_knit().yarn_api.apps) == before
-    app_id = with_ticket.start("sleep 300", lifetime=40)
+    app_id = with_ticket.start("sleep 300", lifetime=60)
     assert with_ticket.connection.files.status(f"{with_ticket.connection.paths.staging(app_id)}/knit.keytab") is None
     assert with_ticket.kill()

@@ -6,6 +6,7 @@ import io.knitprovider.am.cluster.ContainerCredentials;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import org.apache.hadoop.security.Credentials;
 import org.apache.hadoop.security.UserGroupInformation;
 
 /**
@@ -15,7 +16,9 @@ import org.apache.hadoop.security.UserGroupInformation;
  *
  * <p>Those of the submission are not touched. NodeManagers collect the logs with the tokens of an
  * application's first container on the node, and the ResourceManager renews only those: so
- * containers are launched with them as long as they last.
+ * containers are launched with them as long as they last. What was got from the keytab is renewed
+ * by ourselves as long as that goes: for containers that are late to fetch, and for the logs of
+ * nodes that came later.
  */
 public final class TokenKeeper {
 
@@ -29,6 +32,7 @@ public final class TokenKeeper {
   private final TokenSource source;
   private final ContainerCredentials passedOn;
   private final Clock clock;
+  private final List<Credentials> earlier = new ArrayList<>();
   private final List<Sink> sinks = new ArrayList<>();
   private long dueMs;
   private boolean any;
@@ -82,9 +86,10 @@ public final class TokenKeeper {
 
   private void renew() {
     try {
-      TokenSource.Fresh fresh = source.get();
+      TokenSource.Fresh fresh = source.get(earlier);
       // Connections that are made from now on use them, also those of filesystems that are open.
       UserGroupInformation.getLoginUser().addCredentials(fresh.credentials);
+      earlier.add(fresh.credentials);
       long now = clock.wallMs();
       dueMs = now + fresh.intervalMs / 4 * 3;
       any = true;

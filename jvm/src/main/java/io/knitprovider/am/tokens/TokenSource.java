@@ -5,7 +5,9 @@ import io.knitprovider.am.spec.KeytabSpec;
 import java.io.IOException;
 import java.net.URI;
 import java.security.PrivilegedExceptionAction;
+import java.util.Iterator;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
@@ -44,10 +46,39 @@ public final class TokenSource {
     }
   }
 
-  Fresh get() throws IOException, InterruptedException {
+  /**
+   * Gets new tokens, and keeps earlier ones alive.
+   *
+   * @param earlier those that were got before; who cannot be renewed any more is taken out
+   */
+  Fresh get(List<Credentials> earlier) throws IOException, InterruptedException {
     UserGroupInformation user =
         UserGroupInformation.loginUserFromKeytabAndReturnUGI(keytab.principal, keytab.file);
-    return user.doAs((PrivilegedExceptionAction<Fresh>) () -> ask(user.getUserName()));
+    return user.doAs(
+        (PrivilegedExceptionAction<Fresh>)
+            () -> {
+              Fresh fresh = ask(user.getUserName());
+              for (Iterator<Credentials> each = earlier.iterator(); each.hasNext(); ) {
+                if (!renew(each.next())) {
+                  each.remove();
+                }
+              }
+              return fresh;
+            });
+  }
+
+  private boolean renew(Credentials credentials) throws InterruptedException {
+    try {
+      for (Token<? extends TokenIdentifier> token : credentials.getAllTokens()) {
+        if (token.isManaged()) {
+          token.renew(conf);
+        }
+      }
+      return true;
+    } catch (IOException | RuntimeException e) {
+      Log.debug("earlier tokens end: " + Log.describe(e));
+      return false;
+    }
   }
 
   private Fresh ask(String renewer) throws IOException, InterruptedException {
