@@ -129,6 +129,7 @@ ui: $(READY) $(JAR) ## A Hadoop and an Airflow to click in, until Ctrl-C
 
 fuzz: $(READY) ## Hostile input of all kinds for a while; needs no daemon. ARGS="--minutes 60 --examples 5000"
 	@$(BIN)/python -m devtools.fuzz $(ARGS)
+
 ui-screenshots: $(READY) $(JAR) ## Look at Airflow's and Prefect's pages with Chromium; pictures for the docs. ARGS=prefect
 	@bash devtools/system_packages.sh $(BIN)/python browser
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --group browser

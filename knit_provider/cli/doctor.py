@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from knit_provider.cli.doctor_access import access_looks
+from knit_provider.cli.doctor_kerberos import kerberos_looks
 from knit_provider.cli.options import json_option, with_knit
 from knit_provider.cli.output import print_json
 from knit_provider.yarn.errors import KnitError
@@ -13,7 +15,6 @@ from knit_provider.yarn.gateway.classes import find_hadoop
 from knit_provider.yarn.gateway.java import find_java
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.submission.am_launch import package_file
-from knit_provider.yarn.submission.staging import open_base
 
 Finding = tuple[str, bool, str]
 
@@ -38,7 +39,8 @@ def _findings(knit: Knit) -> Iterator[Finding]:
 
     def cluster() -> str:
         info = knit.yarn_api.cluster_info()
-        return f"{info.get('state')}, {info.get('haState')}, Hadoop {info.get('hadoopVersion')}"
+        where = f"{connection.session.active_address}, {_authentication(knit)}"
+        return f"{info.get('state')}, {info.get('haState')}, Hadoop {info.get('hadoopVersion')}, at {where}"
 
     def nodes() -> str:
         found = knit.yarn_api.nodes()
@@ -46,12 +48,6 @@ def _findings(knit: Knit) -> Iterator[Finding]:
         if not running:
             raise KnitError(f"{len(found)} nodes, none of them running")
         return f"{len(running)} of {len(found)} running"
-
-    def home() -> str:
-        base = open_base(connection.files, connection.paths, connection.user)
-        if base.refusal:
-            raise KnitError(base.refusal)
-        return base.paths.base
 
     def java() -> str:
         hadoop = find_hadoop(connection.hadoop_home)
@@ -65,9 +61,12 @@ def _findings(knit: Knit) -> Iterator[Finding]:
 
     yield _try("configuration", lambda: connection.conf.search_description())
     yield _try("user", lambda: knit.user)
+    for what, look in kerberos_looks(knit):
+        yield _try(what, look)
     yield _try("ResourceManager", cluster)
     yield _try("nodes", nodes)
-    yield _try("filesystem", home)
+    for what, look in access_looks(knit):
+        yield _try(what, look)
     yield _try("log aggregation", aggregation)
     yield _try("jar", lambda: str(package_file("knit.jar")))
     yield _try("Java", java)
@@ -79,3 +78,12 @@ def _try(what: str, look: Callable[[], str]) -> Finding:
         return what, True, look()
     except (KnitError, OSError) as e:
         return what, False, str(e)
+
+
+def _authentication(knit: Knit) -> str:
+    connection = knit.connection
+    if connection.secure and not connection.conf.password:
+        return f"as {connection.caller} by {'borrowed tokens' if connection.by_tokens else 'Kerberos'}"
+    return (
+        f"as {connection.caller} by {'password' if connection.conf.password else 'name alone (simple authentication)'}"
+    )

@@ -258,6 +258,11 @@ def settings_for(realm: Realm) -> dict[str, str]:
         "dfs.web.authentication.kerberos.keytab": keytab,
         "dfs.block.access.token.enable": "true",
         "dfs.encrypt.data.transfer": "false",
+        # Applications are their owners' and the daemons' user's alone, as on clusters that people share. The scheduler
+        # would make everybody an administrator of all queues.
+        "yarn.acl.enable": "true",
+        "yarn.admin.acl": user,
+        "yarn.scheduler.capacity.root.acl_administer_queue": user,
         # Else a DataNode wants a port that only root may open, or TLS everywhere.
         "ignore.secure.ports.for.testing": "true",
     }

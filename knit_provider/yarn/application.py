@@ -26,6 +26,7 @@ from knit_provider.yarn.errors import (
 from knit_provider.yarn.files.port import RemoteFileNotFound
 from knit_provider.yarn.report import UNKNOWN, ApplicationReport, exit_code_in
 from knit_provider.yarn.rest.shapes import check_app_id
+from knit_provider.yarn.rights import with_node_refusal
 from knit_provider.yarn.waiting import Backoff
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ class Application:
             code = self._outcome_exit_code()
         if code is None:
             code = exit_code_in(report.diagnostics)
-        said = report.diagnostics or "no diagnostics"
+        said = with_node_refusal(report.diagnostics) or "no diagnostics"
         details: dict[str, Any] = {"app_id": self.id, "exit_code": code, "report": report.raw}
         if report.timed_out:
             return ApplicationKilled(f"{self.id} reached its YARN lifetime and was ended: {said}", **details)
@@ -424,9 +425,17 @@ class Application:
                     raise KnitError(
                         f"{self.id} has ended ({report.final_status}); it has no ApplicationMaster any more"
                     ) from e
+                me = self._connection.user
+                if report.user and report.user != me:
+                    raise PermissionDenied(
+                        f"{self.id} cannot be controlled by {me}: it is {report.user}'s, and what scales it lies in "
+                        f"{report.user}'s own folder in HDFS. No right of YARN's gives that to others: whoever may modify "
+                        f"it can kill it. Act as {report.user}, or, where the cluster allows it, with "
+                        f"proxy_user={report.user!r}"
+                    ) from e
                 raise KnitError(
-                    f"{self.id} cannot be controlled by {self._connection.user}: {path} is not there. It belongs to "
-                    f"{report.user or 'another user'} or was not submitted by knit-provider"
+                    f"{self.id} cannot be controlled by {me}: {path} is not there, so it was not submitted by "
+                    "knit-provider, or into another folder (hdfs_home=, staging=)"
                 ) from e
             self._credentials = ControlCredentials.from_json(text, path)
         return self._credentials

@@ -299,6 +299,15 @@ class Connection:
         """Whether the cluster authenticates with Kerberos."""
         return self._has_kerberos
 
+    @property
+    def by_tokens(self) -> bool:
+        """Whether borrowed tokens stand in for a ticket."""
+        return self._by_tokens
+
+    def borrowed_tokens(self) -> str:
+        """Which tokens were lent, for messages."""
+        return self._borrowed.described() if self._borrowed is not None else "none"
+
     def tidy(self, app_id: str) -> None:
         """Remove the staging directory of an application that has ended, where its ApplicationMaster could not."""
         staging = self.paths.staging(app_id)

@@ -85,6 +85,24 @@ class Token:
         except (ValueError, UnicodeDecodeError):
             return None
 
+    @property
+    def dates(self) -> tuple[int, int] | None:
+        """When it was made and when it ends for good, however often it is renewed: milliseconds since the epoch.
+
+        None for a token that does not say so, or not in a way that is known here.
+        """
+        if self.kind not in (HDFS_KIND, KMS_KIND):
+            return None
+        try:
+            rest = self.identifier[1:]
+            for _ in range(3):  # owner, renewer, and on whose behalf the owner was named
+                _, rest = _read_field(rest)
+            made, rest = _read_vint(rest)
+            end, _ = _read_vint(rest)
+        except ValueError:
+            return None
+        return (made, end) if 0 < made < end else None
+
     @classmethod
     def _read(cls, data: bytes) -> tuple[Token, bytes]:
         fields = []

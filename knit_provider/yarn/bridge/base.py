@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 from knit_provider.yarn.errors import ClusterUnavailable
 from knit_provider.yarn.files.port import Files
+from knit_provider.yarn.tokens import Token
 
 
 class SubmissionUncertain(ClusterUnavailable):
@@ -86,6 +87,27 @@ class Acls:
 
 
 @dataclass(frozen=True)
+class Collected:
+    """The tokens of one application.
+
+    Attributes:
+        texts: by service, each in its URL-safe form.
+        borrowed: some are somebody else's too, so that they must outlive the application.
+        storage: all of them as the gateway keeps them, in base64; empty where they were obtained without it.
+    """
+
+    texts: Mapping[str, str] = field(repr=False)
+    borrowed: bool = False
+    storage: str = field(default="", repr=False)
+
+    @property
+    def life(self) -> float | None:
+        """For how many seconds after they were made they can be kept alive; None where none of them says so."""
+        dates = [Token.parse(text).dates for text in self.texts.values()]
+        return min(((end - made) / 1000 for made, end in filter(None, dates)), default=None)
+
+
+@dataclass(frozen=True)
 class Submission:
     """Everything the ResourceManager is told about an application.
 
@@ -107,6 +129,7 @@ class Submission:
         log_aggregation: which log files are aggregated; ``None`` is all of them.
         secrets: secret keys that reach the ApplicationMaster inside its credentials, and nothing else.
         token_filesystems: URIs of filesystems for which delegation tokens are obtained (secure clusters only).
+        tokens: delegation tokens that were obtained already (:meth:`Bridge.collect`); None has them obtained now.
     """
 
     application_id: str
@@ -126,6 +149,7 @@ class Submission:
     log_aggregation: LogAggregation | None = None
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     token_filesystems: Sequence[str] = ()
+    tokens: Collected | None = None
 
 
 @dataclass(frozen=True)
@@ -195,6 +219,13 @@ class Bridge(Protocol):
 
     def new_application(self) -> NewApplication:
         """Ask the ResourceManager for an id. Nothing runs yet."""
+
+    def collect(self, filesystems: Sequence[str]) -> Collected | None:
+        """Obtain the delegation tokens of an application; None on a cluster that has none.
+
+        Args:
+            filesystems: URIs, beside the default filesystem and that of the logs.
+        """
 
     def submit(self, submission: Submission) -> SubmitResult:
         """Submit, and return once the ResourceManager has accepted the application.

@@ -8,11 +8,12 @@ one under the other kind and with the service that Hadoop's RPC client looks for
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from knit_provider.yarn.bridge.base import Collected
 from knit_provider.yarn.bridge.kms import KeyServers, key_provider
 from knit_provider.yarn.errors import AuthenticationFailed, ClusterUnavailable, ConfigurationError
 from knit_provider.yarn.files.choose import root_of
@@ -21,19 +22,6 @@ from knit_provider.yarn.tokens import HDFS_KIND, BorrowedTokens, Token, hdfs_ser
 
 if TYPE_CHECKING:
     from knit_provider.yarn.config import HadoopConf
-
-
-@dataclass(frozen=True)
-class Collected:
-    """The tokens of one application.
-
-    Attributes:
-        texts: by service, each in its URL-safe form.
-        borrowed: some are somebody else's too, so that they must outlive the application.
-    """
-
-    texts: Mapping[str, str]
-    borrowed: bool = False
 
 
 class DelegationTokens:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from knit_provider.yarn.bridge.base import (
     AggregatedContainer,
     AggregatedFile,
+    Collected,
     NewApplication,
     Submission,
     SubmitResult,
@@ -19,6 +20,7 @@ from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.files.through_gateway import GatewayFiles
 from knit_provider.yarn.gateway import registry
 from knit_provider.yarn.gateway.settings import GatewaySettings
+from knit_provider.yarn.tokens import Token
 
 
 class JvmBridge:
@@ -93,6 +95,12 @@ class JvmBridge:
         """Ask for an id."""
         return NewApplication(**self._call("new_application"))
 
+    def collect(self, filesystems: Sequence[str]) -> Collected | None:
+        """Obtain an application's delegation tokens."""
+        found = self._call("tokens", token_filesystems=list(filesystems))
+        texts = {Token.parse(text).service: text for text in found["texts"]}
+        return Collected(texts, found["borrowed"], found["storage"]) if texts else None
+
     def submit(self, submission: Submission) -> SubmitResult:
         """Submit an application."""
         return SubmitResult(**self._call("submit", **_document(submission)))
@@ -140,6 +148,8 @@ def _document(submission: Submission) -> Mapping[str, Any]:
     """The submission as the gateway reads it."""
     document = {**vars(submission), "tags": list(submission.tags)}
     document["token_filesystems"] = list(submission.token_filesystems)
+    tokens = submission.tokens
+    document["tokens"] = {"storage": tokens.storage, "borrowed": tokens.borrowed} if tokens is not None else None
     document["acls"] = asdict(submission.acls)
     document["log_aggregation"] = asdict(submission.log_aggregation) if submission.log_aggregation else None
     document["secrets"] = {key: base64.b64encode(value).decode() for key, value in submission.secrets.items()}

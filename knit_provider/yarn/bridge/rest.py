@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from knit_provider.yarn.bridge.base import (
     AggregatedContainer,
     Bridge,
+    Collected,
     NewApplication,
     Submission,
     SubmissionUncertain,
@@ -120,10 +121,14 @@ class RestBridge:
         }
         return NewApplication(app_id, number(largest.get("memory")), number(largest.get("vCores")), named)
 
+    def collect(self, filesystems: Sequence[str]) -> Collected | None:
+        """Obtain an application's delegation tokens."""
+        return self._tokens.collect(filesystems) if self._tokens is not None else None
+
     def submit(self, submission: Submission) -> SubmitResult:
         """Submit an application."""
         deadline = time.monotonic() + _DEADLINE
-        tokens = self._tokens.collect(submission.token_filesystems) if self._tokens is not None else None
+        tokens = submission.tokens or self.collect(submission.token_filesystems)
         document = submission_document(submission, tokens)
         self._post(submission.application_id, document)
         return self._await_accepted(submission.application_id, deadline)

@@ -9,14 +9,11 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from knit_provider.yarn.bridge.base import AmLaunch, LocalResource, Submission
+from knit_provider.yarn.bridge.base import AmLaunch, Collected, LocalResource, Submission
 from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.units import check_int
-
-if TYPE_CHECKING:
-    from knit_provider.yarn.bridge.delegation import Collected
 
 _RESERVATION = re.compile(r"reservation_\d+_\d+", re.ASCII)
 

@@ -17,11 +17,14 @@ from knit_provider.yarn.errors import (
     PermissionDenied,
 )
 from knit_provider.yarn.proxy_user import way_out
+from knit_provider.yarn.rest.shapes import app_of_container
+from knit_provider.yarn.rights import may_not_modify, may_not_view
 
 LARGEST_ANSWER = 128 * 2**20
 """Bytes. A ResourceManager with 10,000 applications and as many nodes stays below 50 MB."""
 
 _APP_PATH = re.compile(r"/cluster/apps/(application_[^/?]*)")
+_CONTAINER_PATH = re.compile(r"/(container_(?:e\d+_)?\d+_\d+_\d+_\d+)(?=[/?]|$)")
 _FIRST_WORDS = 120
 
 
@@ -93,7 +96,7 @@ def error_of(answer: Answer, user: str) -> KnitError:
             "differ and a keytab of the daemon's that is out of date are the usual causes"
         )
     if answer.status == 403:
-        hint = way_out(words)
+        hint = way_out(words) or _missing_right(answer, user)
         return PermissionDenied(f"user {user} may not do this ({asked}): {words}{f'. {hint}' if hint else ''}")
     app = _APP_PATH.search(answer.url)
     if answer.status == 404 and remote is not None and app is not None:
@@ -106,6 +109,16 @@ def error_of(answer: Answer, user: str) -> KnitError:
     if answer.status >= 500 or answer.status < 400:
         return ClusterUnavailable(f"{asked} failed with {answer.status}: {words}")
     return ConfigurationError(f"{asked} was refused with {answer.status}: {words}")
+
+
+def _missing_right(answer: Answer, user: str) -> str | None:
+    """Who may give the right that YARN's ACLs want for what was asked, where it was about one application."""
+    app = _APP_PATH.search(answer.url)
+    container = None if app else _CONTAINER_PATH.search(answer.url)
+    if app is None and container is None:
+        return None
+    app_id = app[1] if app else app_of_container(container[1] if container else "")[0]
+    return (may_not_view if answer.method == "GET" else may_not_modify)(user, app_id)
 
 
 def _unauthenticated(answer: Answer, user: str, words: str) -> str:

@@ -32,6 +32,7 @@ def am_document(
     lease_seconds: int = LEASE_SECONDS,
     lifetime_seconds: int | None = None,
     hadoop_conf: Mapping[str, str] | None = None,
+    keytab: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Describe an application to its ApplicationMaster.
 
@@ -51,6 +52,8 @@ def am_document(
         lifetime_seconds: after how long it ends itself unless the file for that is gone from its folder by then; None
             where YARN is told with the submission.
         hadoop_conf: settings for nodes whose own configuration lacks them.
+        keytab: what an application that outlives its tokens gets new ones with: ``principal``, ``file`` (its link in
+            the ApplicationMaster's container) and ``filesystems``.
 
     Returns:
         The document, ready for JSON.
@@ -81,6 +84,8 @@ def am_document(
     }
     if lifetime_seconds is not None:
         document["lifetime_seconds"] = lifetime_seconds
+    if keytab is not None:
+        document["keytab"] = dict(keytab)
     acls = spec.acls.to_yarn()
     if acls:
         document["acls"] = acls

@@ -29,6 +29,10 @@ _SHIPPED = (
     "hadoop.security.authorization",
     "hadoop.security.token.service.use_ip",
     "hadoop.rpc.protection",
+    # Whom it takes the principal of a keytab for, and where it gets the tokens of key servers.
+    "hadoop.security.auth_to_local",
+    "hadoop.security.auth_to_local.mechanism",
+    "hadoop.security.key.provider.path",
     "dfs.nameservices",
     "dfs.internal.nameservices",
     "yarn.http.policy",

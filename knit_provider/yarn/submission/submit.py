@@ -10,29 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import secrets
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from knit_provider.yarn.bridge.base import Acls, LocalResource, LogAggregation, Submission, SubmissionUncertain
+from knit_provider.yarn.bridge.base import Acls, LocalResource, LogAggregation, Submission
 from knit_provider.yarn.control import ControlCredentials
-from knit_provider.yarn.errors import (
-    ApplicationNotFound,
-    ConfigurationError,
-    KnitError,
-    SubmissionRejected,
-)
+from knit_provider.yarn.errors import ApplicationNotFound, ConfigurationError, SubmissionRejected
 from knit_provider.yarn.files.port import FileStatus, RemoteFileExists
 from knit_provider.yarn.files.transfer import DIGESTS, Shipped, Transfer
 from knit_provider.yarn.rest.shapes import check_app_id
 from knit_provider.yarn.submission import am_launch as am
 from knit_provider.yarn.submission.am_classes import classes_of
 from knit_provider.yarn.submission.am_document import am_document
+from knit_provider.yarn.submission.handing_over import hand_over, undo
 from knit_provider.yarn.submission.housekeeping import sweep_in_background
 from knit_provider.yarn.submission.ledger import read_ledger
 from knit_provider.yarn.submission.lifetime import set_lifetime_when_running
@@ -48,12 +42,20 @@ from knit_provider.yarn.submission.staging import (
     remove_staging,
     write_staging,
 )
+from knit_provider.yarn.submission.token_life import (
+    FETCHER,
+    KEYTAB,
+    TOKENS_SCRIPT,
+    ShippedKeytab,
+    fetcher_files,
+    keytab_for,
+    with_fetcher,
+)
 
 if TYPE_CHECKING:
+    from knit_provider.yarn.bridge.base import Collected
     from knit_provider.yarn.connection import Connection
     from knit_provider.yarn.spec import ApplicationSpec
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,11 @@ def submit(
     replication = connection.conf.short("replication_factor")
     with Transfer(connection.files, connection.paths, upload_always=upload_always, replication=replication) as transfer:
         shipped = transfer.ship(spec, package)
+    token_filesystems = [connection.paths.base, *spec.file_systems, *_filesystems(shipped)]
+    tokens = connection.bridge.collect(token_filesystems) if connection.secure else None
+    keytab = keytab_for(connection, spec.lifetime, tokens)
+    if keytab is not None and base.refusal:
+        raise ConfigurationError(f"the application cannot be given its keytab: {base.refusal}")
     owned_by_caller = app_id is not None
     app_id = app_id or connection.bridge.new_application().application_id
     app_secrets = new_secrets(app_id, spec.lifetime, shared)
@@ -135,10 +142,13 @@ def submit(
             lease_seconds=lease_seconds,
             class_environment=classes.environment,
             package={name: DIGESTS.of(package[name])[0] for name in (am.JAR, am.LAUNCHER)},
+            token_filesystems=token_filesystems,
+            tokens=tokens,
+            keytab=keytab,
         )
-        _hand_over(connection, submission, owned_by_caller)
+        hand_over(connection, submission, owned_by_caller)
     except BaseException as e:
-        _undo(connection, app_id, e)
+        undo(connection, app_id, e)
         raise
     if not connection.bridge.sets_lifetime and spec.lifetime is not None:
         set_lifetime_when_running(connection, app_id, spec.lifetime)
@@ -195,6 +205,9 @@ def _stage(
     lease_seconds: int,
     class_environment: Mapping[str, str],
     package: Mapping[str, str],
+    token_filesystems: Sequence[str],
+    tokens: Collected | None,
+    keytab: ShippedKeytab | None,
 ) -> tuple[Submission, bool]:
     # The bridge's way: through the gateway, if that submits, several small files take a tenth of WebHDFS's time.
     files, paths = connection.bridge.files, connection.paths
@@ -204,6 +217,11 @@ def _stage(
         scripts = {**scripts, LIFETIME_FILE: b""}
     control = app_secrets.credentials.to_json(app_id)
     folder, submission_id = paths.staging(app_id), secrets.token_hex(16)
+    private = {CONTROL_FILE: control}
+    if keytab is not None:
+        private[KEYTAB] = keytab.content
+        fetching = {name: with_fetcher(scripts[name], folder) for name in map(script_name, spec.services)}
+        scripts = {**scripts, **fetching, TOKENS_SCRIPT: FETCHER}
 
     def document(staged: Mapping[str, LocalResource]) -> bytes:
         described = am_document(
@@ -215,13 +233,19 @@ def _stage(
             staging_dir=folder,
             ledger_file=paths.ledger(app_id),
             local_resources={
-                name: {**shipped.services[name], RUN_SCRIPT: staged[script_name(name)]} for name in spec.services
+                name: {
+                    **shipped.services[name],
+                    **fetcher_files(shipped.master, staged),
+                    RUN_SCRIPT: staged[script_name(name)],
+                }
+                for name in spec.services
             },
             am_resources={**shipped.master, **_of_master(staged)},
             bound=bound,
             lease_seconds=lease_seconds,
             lifetime_seconds=own_lifetime,
             hadoop_conf=am.shipped_settings(connection.full_conf),
+            keytab=None if keytab is None else keytab.described(token_filesystems),
         )
         return json.dumps(described).encode()
 
@@ -234,13 +258,13 @@ def _stage(
     }
     content = {**scripts, SPEC_FILE: document(expected)}
     try:
-        staged = write_staging(files, base, app_id, content, {CONTROL_FILE: control}, stamp)
+        staged = write_staging(files, base, app_id, content, private, stamp)
     except RemoteFileExists:
         # Left by a try of the same id that never reached the ResourceManager.
         remove_staging(files, paths, app_id)
-        staged = write_staging(files, base, app_id, content, {CONTROL_FILE: control}, stamp)
-    if staged.refusal and (bound or app_secrets.shared):
-        lacking = "be bound" if bound else "be given secrets"
+        staged = write_staging(files, base, app_id, content, private, stamp)
+    if staged.refusal and (bound or app_secrets.shared or keytab is not None):
+        lacking = "be bound" if bound else "be given secrets" if app_secrets.shared else "be given its keytab"
         raise ConfigurationError(f"the application cannot {lacking}: {staged.refusal}")
     secret = not staged.refusal
     actual = {name: _private(staged.files[name]) for name in scripts}
@@ -250,6 +274,8 @@ def _stage(
         content[SPEC_FILE] = document(actual)
         written = files.write_many(folder, {SPEC_FILE: content[SPEC_FILE]}, overwrite=True)[SPEC_FILE]
     for_master = {**shipped.master, **_of_master(actual), am.SPEC: _private(written)}
+    if keytab is not None:
+        for_master[KEYTAB] = _private(staged.files[KEYTAB])
     r = spec.master.resources
     launch = am.am_launch(
         connection.full_conf,
@@ -278,62 +304,11 @@ def _stage(
             reservation_id=spec.reservation_id,
             log_aggregation=_log_aggregation(spec),
             secrets=app_secrets.for_master() if secret else {},
-            token_filesystems=[paths.base, *spec.file_systems, *_filesystems(shipped)],
+            token_filesystems=token_filesystems,
+            tokens=tokens,
         ),
         secret,
     )
-
-
-def _hand_over(connection: Connection, submission: Submission, owned_by_caller: bool) -> None:
-    app_id = submission.application_id
-    try:
-        connection.bridge.submit(submission)
-    except SubmissionUncertain as e:
-        try:
-            state = connection.api.status(app_id)["state"]
-        except ApplicationNotFound:
-            raise SubmissionRejected(f"{app_id} was not submitted: {e}") from e
-        log.warning(
-            "%s: the answer to the submission was lost (%s); the ResourceManager has it as %s", app_id, e, state
-        )
-    except (KnitError, OSError):
-        raise
-    except BaseException:
-        # Interrupted while the ResourceManager may have it. Nobody would ever learn an id that was made here.
-        if not owned_by_caller:
-            _end_quietly(connection, app_id)
-        raise
-
-
-def _undo(connection: Connection, app_id: str, cause: BaseException) -> None:
-    """Leave nothing of a submission that did not come about."""
-    try:
-        connection.api.status(app_id)
-        if not isinstance(cause, SubmissionRejected):
-            return
-    except ApplicationNotFound:
-        pass
-    except KnitError as e:
-        log.warning(
-            "whether %s reached the ResourceManager is unknown (%s); its staging is left for the sweep", app_id, e
-        )
-        return
-    try:
-        remove_staging(connection.files, connection.paths, app_id)
-    except KnitError as e:
-        log.warning("the staging of %s could not be removed: %s; `knit prune` will", app_id, e)
-
-
-def _end_quietly(connection: Connection, app_id: str) -> None:
-    def end() -> None:
-        try:
-            connection.api.kill(app_id)
-        except KnitError as e:
-            log.warning("%s was interrupted while it was submitted and could not be ended: %s", app_id, e)
-
-    thread = threading.Thread(target=end, name=f"knit-end-{app_id}")
-    thread.start()
-    thread.join(timeout=15)
 
 
 def _log_aggregation(spec: ApplicationSpec) -> LogAggregation | None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knit_provider.yarn.bridge.base import AmLaunch, Submission
-from knit_provider.yarn.bridge.delegation import Collected, DelegationTokens
+from knit_provider.yarn.bridge.base import AmLaunch, Collected, Submission
+from knit_provider.yarn.bridge.delegation import DelegationTokens
 from knit_provider.yarn.bridge.rest_document import submission_document
 from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import AuthenticationFailed, ConfigurationError

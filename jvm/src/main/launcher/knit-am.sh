@@ -1,6 +1,7 @@
 #!/bin/bash
 # Starts the ApplicationMaster on whatever node YARN has chosen: finds Java and the cluster's own Hadoop classes.
-# Run by the NodeManager in the container's working directory, beside knit.jar and knit-spec.json.
+# Run by the NodeManager in the container's working directory, beside knit.jar and knit-spec.json. With arguments it
+# starts another of our programs in the same way: its class, and what that takes.
 
 fail() {
   echo "knit-am.sh on $(hostname 2>/dev/null): $*" >&2
@@ -124,4 +125,4 @@ exec "$java" -XX:+IgnoreUnrecognizedVMOptions -XX:+UnlockDiagnosticVMOptions -XX
   --add-opens=java.base/java.lang=ALL-UNNAMED "${manager[@]}" "${kerberos[@]}" \
   -Dlog4j.configuration=knit-am-log4j.properties "-Dknit.log.level=$hadoop_level" "-Dknit.launched=${launched:0:13}" \
   -Djava.awt.headless=true \
-  ${KNIT_AM_JAVA_OPTIONS-} -cp "$classes" io.knitprovider.am.ApplicationMasterMain
+  ${KNIT_AM_JAVA_OPTIONS-} -cp "$classes" "${@:-io.knitprovider.am.ApplicationMasterMain}"

@@ -15,9 +15,13 @@ import io.knitprovider.am.spec.SpecReader;
 import io.knitprovider.am.state.ApplicationState;
 import io.knitprovider.am.state.Outcome;
 import io.knitprovider.am.store.Journal;
+import io.knitprovider.am.tokens.TokenDates;
+import io.knitprovider.am.tokens.TokenKeeper;
+import io.knitprovider.am.tokens.TokenSource;
 import io.knitprovider.common.InvalidInput;
 import java.io.IOException;
 import java.security.GeneralSecurityException;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -44,6 +48,8 @@ final class ApplicationMaster {
   private final AmEnvironment environment;
   private final int attempt;
   private ApplicationSpec spec;
+  private ContainerCredentials passedOn;
+  private TokenKeeper tokens;
   private volatile ApplicationState state;
   private volatile MasterScript masterScript;
 
@@ -69,7 +75,14 @@ final class ApplicationMaster {
     Configuration conf = ClusterConf.forYarn(files);
     UserGroupInformation.setConfiguration(conf);
     Credentials credentials = UserGroupInformation.getCurrentUser().getCredentials();
-    Claiming claiming = Claiming.start(spec, files, attempt, environment.containerId);
+    passedOn = passedOn(credentials);
+    tokens =
+        spec.keytab == null
+            ? null
+            : new TokenKeeper(new TokenSource(spec.keytab, files), passedOn, CLOCK);
+    // A first attempt comes soon after the submission, whose tokens a later one may outlive.
+    Runnable first = tokens == null || attempt == 1 ? () -> {} : tokens::first;
+    Claiming claiming = Claiming.start(spec, files, attempt, environment.containerId, first);
     Registration registration = new Registration(conf, CLOCK);
     ControlSecrets secrets =
         ControlSecrets.from(alias -> credentials.getSecretKey(new Text(alias)));
@@ -87,7 +100,14 @@ final class ApplicationMaster {
     }
     registration.register(environment.host, control == null ? -1 : control.port());
     logRegistered();
-    return serve(conf, registration, claiming, credentials, secrets, control, obstacle);
+    return serve(conf, registration, claiming, secrets, control, obstacle);
+  }
+
+  /** When its tokens end matters only where there will be others, and takes classes to tell. */
+  private ContainerCredentials passedOn(Credentials own) throws IOException {
+    return spec.keytab == null
+        ? new ContainerCredentials(own)
+        : new ContainerCredentials(own, TokenDates.end(own));
   }
 
   private ControlServer bind() {
@@ -112,7 +132,6 @@ final class ApplicationMaster {
       Configuration conf,
       Registration registration,
       Claiming claiming,
-      Credentials credentials,
       ControlSecrets secrets,
       ControlServer control,
       String obstacle)
@@ -142,7 +161,6 @@ final class ApplicationMaster {
       application.begin();
     }
     String address = control == null ? null : environment.host + ":" + control.port();
-    ContainerCredentials passedOn = new ContainerCredentials(credentials);
     heartbeat[0].start(conf, new LaunchContexts(spec, address, passedOn));
     Ending ending = new Ending(spec, application, journal, registration, heartbeat[0], control);
 
@@ -160,7 +178,10 @@ final class ApplicationMaster {
       watch(lease, claiming, application, heartbeat[0]);
       watchLifetime(claiming, application, heartbeat[0]);
       if (spec.masterScript != null) {
-        startMaster(opening, address, passedOn, application, journal);
+        startMaster(opening, address, application, journal);
+      }
+      if (tokens != null) {
+        tokens.start(Arrays.asList(claiming::layTokens, this::handToMaster));
       }
     }
     Outcome outcome = application.awaitOutcome();
@@ -236,12 +257,15 @@ final class ApplicationMaster {
         });
   }
 
+  private void handToMaster(byte[] content) throws IOException {
+    MasterScript script = masterScript;
+    if (script != null) {
+      script.replaceTokens(content);
+    }
+  }
+
   private void startMaster(
-      Opening opening,
-      String address,
-      ContainerCredentials passedOn,
-      ApplicationState application,
-      Journal journal)
+      Opening opening, String address, ApplicationState application, Journal journal)
       throws InterruptedException {
     if (opening.masterStarted() && attempt > spec.maxAttempts) {
       application.end(
@@ -258,7 +282,7 @@ final class ApplicationMaster {
             environment.logDir,
             LaunchContexts.environment(
                 spec, address, environment.containerId, "master", 0, environment.logDir.getPath()),
-            passedOn.fileContent());
+            passedOn.newest());
     journal.write(new org.json.JSONObject().put("event", "master"));
     journal.afterFlush(
         () -> {

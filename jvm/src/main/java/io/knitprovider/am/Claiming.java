@@ -1,5 +1,6 @@
 package io.knitprovider.am;
 
+import io.knitprovider.am.cluster.ContainerCredentials;
 import io.knitprovider.am.spec.ApplicationSpec;
 import io.knitprovider.am.store.JournalReader;
 import io.knitprovider.am.store.Ledger;
@@ -29,6 +30,7 @@ final class Claiming {
   private final Configuration conf;
   private final int attempt;
   private final String ownContainer;
+  private final Runnable first;
   private final List<JSONObject> past = new ArrayList<>();
   private final FutureTask<Void> work = new FutureTask<>(this::claimWithPatience, null);
   private volatile Staging staging;
@@ -36,7 +38,9 @@ final class Claiming {
   private volatile Ledger.Claim claim;
   private volatile long leaseAtStart;
 
-  private Claiming(ApplicationSpec spec, Configuration conf, int attempt, String ownContainer) {
+  private Claiming(
+      ApplicationSpec spec, Configuration conf, int attempt, String ownContainer, Runnable first) {
+    this.first = first;
     this.spec = spec;
     this.conf = conf;
     this.attempt = attempt;
@@ -47,10 +51,11 @@ final class Claiming {
    * Begins.
    *
    * @param conf for the filesystem
+   * @param first done before each try to use the filesystem
    */
   static Claiming start(
-      ApplicationSpec spec, Configuration conf, int attempt, String ownContainer) {
-    Claiming claiming = new Claiming(spec, conf, attempt, ownContainer);
+      ApplicationSpec spec, Configuration conf, int attempt, String ownContainer, Runnable first) {
+    Claiming claiming = new Claiming(spec, conf, attempt, ownContainer, first);
     Thread thread = new Thread(claiming.work, "claim");
     thread.setDaemon(true);
     thread.start();
@@ -77,6 +82,7 @@ final class Claiming {
   private void claimWithPatience() {
     long until = Clock.SYSTEM.monotonicMs() + PATIENCE_MS;
     while (true) {
+      first.run();
       try {
         claimNow();
         return;
@@ -112,6 +118,11 @@ final class Claiming {
     }
     leaseAtStart = spec.bound ? staging.modified(LEASE_FILE) : 0;
     claim = found;
+  }
+
+  /** Lays newer tokens where the containers fetch them. */
+  void layTokens(byte[] content) throws IOException {
+    staging.replace(ContainerCredentials.FILE, content);
   }
 
   long leaseTouched() throws IOException {

@@ -8,8 +8,10 @@ import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.EnumSet;
@@ -39,7 +41,7 @@ final class MasterScript {
   private final String script;
   private final File stderr;
   private final ProcessBuilder builder;
-  private final byte[] tokens;
+  private byte[] tokens;
   private Process process;
   private boolean stopping;
 
@@ -75,7 +77,22 @@ final class MasterScript {
     waiter.start();
   }
 
+  /** Newer credentials for the script, in the file that it knows of already. */
+  synchronized void replaceTokens(byte[] newer) throws IOException {
+    tokens = newer;
+    if (process != null) {
+      writeTokens(Paths.get(TOKEN_FILE));
+    }
+  }
+
+  /** Whoever reads the file meanwhile sees the old content or the new one. */
   private void writeTokens(Path file) throws IOException {
+    Path aside = Paths.get(TOKEN_FILE + ".new");
+    writePrivately(aside);
+    Files.move(aside, file, StandardCopyOption.ATOMIC_MOVE);
+  }
+
+  private void writePrivately(Path file) throws IOException {
     try (FileChannel out =
         FileChannel.open(
             file,

@@ -2,7 +2,10 @@ package io.knitprovider.gateway;
 
 import io.knitprovider.common.InvalidInput;
 import io.knitprovider.common.Json;
+import java.io.ByteArrayInputStream;
+import java.io.DataInputStream;
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.Base64;
 import java.util.LinkedHashSet;
 import java.util.Map;
@@ -10,13 +13,18 @@ import java.util.Set;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.io.DataOutputBuffer;
 import org.apache.hadoop.io.Text;
 import org.apache.hadoop.net.NetUtils;
 import org.apache.hadoop.security.Credentials;
 import org.apache.hadoop.security.SecurityUtil;
 import org.apache.hadoop.security.UserGroupInformation;
+import org.apache.hadoop.security.token.Token;
+import org.apache.hadoop.security.token.TokenIdentifier;
 import org.apache.hadoop.yarn.conf.HAUtil;
 import org.apache.hadoop.yarn.conf.YarnConfiguration;
+import org.json.JSONArray;
+import org.json.JSONObject;
 
 /**
  * What the ApplicationMaster receives besides its command: our secret keys and, on a secure
@@ -33,14 +41,47 @@ final class CredentialsForAm {
     this.conf = call.hadoop.conf;
   }
 
-  Credentials collect() throws IOException {
-    // Tokens only, as of HADOOP_TOKEN_FILE_LOCATION: other secrets that this process holds are not
-    // the application's.
+  /** The tokens alone, for Python to look at before it submits with them. */
+  static Object tokens(Call call) throws IOException {
+    CredentialsForAm collected = new CredentialsForAm(call);
     Credentials credentials = new Credentials();
-    borrowed = BorrowedTokens.passOn(call.hadoop.ugi.getCredentials(), credentials);
+    collected.addTokens(credentials);
+    JSONArray texts = new JSONArray();
+    for (Token<? extends TokenIdentifier> token : credentials.getAllTokens()) {
+      texts.put(token.encodeToUrlString());
+    }
+    DataOutputBuffer storage = new DataOutputBuffer();
+    credentials.writeTokenStorageToStream(storage);
+    byte[] bytes = Arrays.copyOf(storage.getData(), storage.getLength());
+    return new JSONObject()
+        .put("texts", texts)
+        // As a whole, since clients of key servers find their token by an alias of its own.
+        .put("storage", Base64.getEncoder().encodeToString(bytes))
+        .put("borrowed", collected.borrowed);
+  }
+
+  Credentials collect() throws IOException {
+    Credentials credentials = new Credentials();
     for (Map.Entry<String, String> secret : Json.stringMap(call.args, "secrets").entrySet()) {
       credentials.addSecretKey(new Text(secret.getKey()), decode(secret));
     }
+    JSONObject given = Json.objectOrNull(call.args, "tokens");
+    if (given == null) {
+      addTokens(credentials);
+      return credentials;
+    }
+    borrowed = Json.bool(given, "borrowed", false);
+    byte[] storage = Base64.getDecoder().decode(Json.string(given, "storage"));
+    Credentials tokens = new Credentials();
+    tokens.readTokenStorageStream(new DataInputStream(new ByteArrayInputStream(storage)));
+    credentials.addAll(tokens);
+    return credentials;
+  }
+
+  private void addTokens(Credentials credentials) throws IOException {
+    // Tokens only, as of HADOOP_TOKEN_FILE_LOCATION: other secrets that this process holds are not
+    // the application's.
+    borrowed = BorrowedTokens.passOn(call.hadoop.ugi.getCredentials(), credentials);
     if (UserGroupInformation.isSecurityEnabled()) {
       String renewer = renewer();
       for (Path path : filesystems()) {
@@ -49,7 +90,6 @@ final class CredentialsForAm {
         filesystem.addDelegationTokens(renewer, credentials);
       }
     }
-    return credentials;
   }
 
   /** Whether some of what was collected is somebody else's too, who needs it longer. */

@@ -12,6 +12,7 @@ final class Methods {
   static {
     put("hello", Peer.FILESYSTEM, FileSystems::hello);
     put("new_application", Peer.RESOURCE_MANAGER, Applications::create);
+    put("tokens", Peer.FILESYSTEM, CredentialsForAm::tokens);
     put("submit", Peer.RESOURCE_MANAGER, Submit::run);
     put("report", Peer.RESOURCE_MANAGER, Applications::report);
     put("kill", Peer.RESOURCE_MANAGER, Applications::kill);

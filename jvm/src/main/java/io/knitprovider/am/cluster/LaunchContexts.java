@@ -1,5 +1,6 @@
 package io.knitprovider.am.cluster;
 
+import io.knitprovider.am.Clock;
 import io.knitprovider.am.spec.ApplicationSpec;
 import io.knitprovider.am.spec.LocalFile;
 import io.knitprovider.am.spec.ServiceSpec;
@@ -24,9 +25,13 @@ public final class LaunchContexts {
 
   private static final String LOG_DIR = ApplicationConstants.LOG_DIR_EXPANSION_VAR;
 
+  /** With which classes a container fetches new tokens; the cluster's own word. */
+  private static final String CLASSPATH = System.getenv("KNIT_AM_CLASSPATH");
+
   private final ApplicationSpec spec;
   private final String address;
   private final ContainerCredentials credentials;
+  private final Clock clock = Clock.SYSTEM;
   private final Map<String, ServiceSpec> services = new HashMap<>();
 
   /**
@@ -50,12 +55,21 @@ public final class LaunchContexts {
             + "/stdout 2>"
             + LOG_DIR
             + "/stderr";
+    Map<String, String> environment =
+        environment(spec, address, container.id, service.name, container.index, LOG_DIR);
+    long now = clock.wallMs();
+    if (spec.keytab != null) {
+      environment.put("KNIT_TOKENS_AFTER", Long.toString(credentials.secondsToNext(now)));
+      if (CLASSPATH != null) {
+        environment.put("KNIT_AM_CLASSPATH", CLASSPATH);
+      }
+    }
     return ContainerLaunchContext.newInstance(
         files(service),
-        environment(spec, address, container.id, service.name, container.index, LOG_DIR),
+        environment,
         Collections.singletonList(command),
         null,
-        credentials.duplicate(),
+        credentials.duplicate(now),
         acls());
   }
 

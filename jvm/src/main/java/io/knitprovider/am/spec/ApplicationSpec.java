@@ -45,6 +45,9 @@ public final class ApplicationSpec {
   /** Link name of a script that runs beside the ApplicationMaster, or null. */
   public final String masterScript;
 
+  /** Where the tokens come from that replace those of the submission; null where they suffice. */
+  public final KeytabSpec keytab;
+
   public final List<ServiceSpec> services;
 
   ApplicationSpec(Builder from) {
@@ -65,6 +68,7 @@ public final class ApplicationSpec {
     this.viewAcl = from.viewAcl;
     this.modifyAcl = from.modifyAcl;
     this.masterScript = from.masterScript;
+    this.keytab = from.keytab;
     this.services = from.services;
   }
 
@@ -87,6 +91,7 @@ public final class ApplicationSpec {
     String viewAcl;
     String modifyAcl;
     String masterScript;
+    KeytabSpec keytab;
     List<ServiceSpec> services;
   }
 }

@@ -54,6 +54,8 @@ public final class SpecReader {
     spec.viewAcl = acls == null ? null : Json.string(acls, "view", null);
     spec.modifyAcl = acls == null ? null : Json.string(acls, "modify", null);
     spec.masterScript = Json.string(json, "master_script", null);
+    JSONObject keytab = Json.objectOrNull(json, "keytab");
+    spec.keytab = keytab == null ? null : KeytabSpec.parse(keytab);
     spec.services = Collections.unmodifiableList(readServices(json));
     if (spec.services.isEmpty() && spec.masterScript == null) {
       throw new InvalidInput("services is empty and there is no master_script: nothing to run");

@@ -66,6 +66,11 @@ public final class Staging {
     replace(path(name), text);
   }
 
+  /** As with text. Nobody but the user can read it. */
+  public void replace(String name, byte[] content) throws IOException {
+    files.rename(writeAside(content), path(name), Options.Rename.OVERWRITE);
+  }
+
   /**
    * Writes a file whole, unless there is one.
    *
@@ -92,9 +97,13 @@ public final class Staging {
   }
 
   private Path writeAside(String text) throws IOException {
+    return writeAside(text.getBytes(StandardCharsets.UTF_8));
+  }
+
+  private Path writeAside(byte[] content) throws IOException {
     Path aside = path(".knit-" + UUID.randomUUID());
     try (FSDataOutputStream out = create(aside)) {
-      out.write(text.getBytes(StandardCharsets.UTF_8));
+      out.write(content);
     }
     return aside;
   }

@@ -43,7 +43,7 @@ class ContainerCredentialsTest {
       own.addSecretKey(new Text(name), new byte[] {3});
     }
     ContainerCredentials credentials = new ContainerCredentials(own);
-    Credentials passed = read(credentials.duplicate());
+    Credentials passed = read(credentials.duplicate(0));
     assertEquals(1, passed.numberOfTokens());
     assertNotNull(passed.getToken(new Text("HDFS_DELEGATION_TOKEN")));
     assertNull(passed.getSecretKey(new Text("knit.control.secret")));
@@ -58,9 +58,43 @@ class ContainerCredentialsTest {
   void everyLaunchHasABufferOfItsOwn() throws IOException {
     token("HDFS_DELEGATION_TOKEN");
     ContainerCredentials credentials = new ContainerCredentials(own);
-    ByteBuffer first = credentials.duplicate();
+    ByteBuffer first = credentials.duplicate(0);
     read(first);
     assertEquals(0, first.remaining());
-    assertEquals(1, read(credentials.duplicate()).numberOfTokens());
+    assertEquals(1, read(credentials.duplicate(0)).numberOfTokens());
+  }
+
+  @Test
+  void theTokensOfTheSubmissionServeUntilTheyEndSoon() throws IOException {
+    token("HDFS_DELEGATION_TOKEN");
+    own.addSecretKey(new Text("knit.worker.secret"), new byte[] {3});
+    ContainerCredentials credentials = new ContainerCredentials(own, 100_000);
+    assertEquals(25, credentials.secondsToNext(0), "they are renewed until then");
+    Text name = new Text("HDFS_DELEGATION_TOKEN");
+    Credentials fresh = new Credentials();
+    fresh.addToken(name, new Token<TokenIdentifier>(new byte[] {9}, new byte[] {9}, name, name));
+    credentials.renewed(fresh, 30_000, 40_000);
+    assertEquals(1, read(credentials.duplicate(89_000)).getToken(name).getIdentifier()[0]);
+    Credentials late = read(credentials.duplicate(91_000));
+    assertEquals(9, late.getToken(name).getIdentifier()[0]);
+    assertNotNull(late.getSecretKey(new Text("knit.worker.secret")));
+    assertEquals(9, tokenOf(credentials.newest(), name), "whoever asks for new ones gets them");
+    assertEquals(40_000 - 91_000, credentials.leftMs(91_000));
+  }
+
+  @Test
+  void newerTokensAreLookedForALittleAfterTheyAreDue() throws IOException {
+    ContainerCredentials credentials = new ContainerCredentials(own, 10);
+    credentials.renewed(new Credentials(), 30_000, 50_000);
+    Credentials fetched = new Credentials();
+    fetched.readTokenStorageStream(
+        new DataInputStream(new ByteArrayInputStream(credentials.newest())));
+    assertEquals(32, ContainerCredentials.secondsToNext(fetched, 0));
+    assertEquals(2, ContainerCredentials.secondsToNext(fetched, 33_000), "they are late");
+    assertEquals(1, ContainerCredentials.secondsToNext(new Credentials(fetched), 31_500));
+  }
+
+  private static int tokenOf(byte[] content, Text name) throws IOException {
+    return read(ByteBuffer.wrap(content)).getToken(name).getIdentifier()[0];
   }
 }
