@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from knit_provider.cli.doctor_web import certificates_found, gateway_found
 from knit_provider.cli.options import json_option, with_knit
 from knit_provider.cli.output import print_json
 from knit_provider.yarn.errors import KnitError
@@ -65,13 +66,17 @@ def _findings(knit: Knit) -> Iterator[Finding]:
 
     yield _try("configuration", lambda: connection.conf.search_description())
     yield _try("user", lambda: knit.user)
+    if connection.session.topology is not None:
+        yield _try("HTTP gateway", lambda: gateway_found(knit))
+    if any(address.startswith("https:") for address in connection.session.addresses):
+        yield _try("TLS", lambda: certificates_found(knit))
     yield _try("ResourceManager", cluster)
     yield _try("nodes", nodes)
     yield _try("filesystem", home)
     yield _try("log aggregation", aggregation)
     yield _try("jar", lambda: str(package_file("knit.jar")))
     yield _try("Java", java)
-    yield _try("gateway", lambda: f"submits as {connection.bridge.hello()['user']}")
+    yield _try("gateway JVM" if connection.session.topology else "gateway", lambda: f"submits as {connection.bridge.hello()['user']}")
 
 
 def _try(what: str, look: Callable[[], str]) -> Finding:
