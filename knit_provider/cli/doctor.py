@@ -76,7 +76,10 @@ def _findings(knit: Knit) -> Iterator[Finding]:
     yield _try("log aggregation", aggregation)
     yield _try("jar", lambda: str(package_file("knit.jar")))
     yield _try("Java", java)
-    yield _try("gateway JVM" if connection.session.topology else "gateway", lambda: f"submits as {connection.bridge.hello()['user']}")
+    yield _try(
+        "gateway JVM" if connection.session.topology else "gateway",
+        lambda: f"submits as {connection.bridge.hello()['user']}",
+    )
 
 
 def _try(what: str, look: Callable[[], str]) -> Finding:

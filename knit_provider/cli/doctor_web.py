@@ -34,7 +34,7 @@ def gateway_found(knit: Knit) -> str:
     topology = session.topology
     if topology is None:
         raise ClusterUnavailable("there is none")
-    transport = Transport(None, trust_of(knit.connection.conf))
+    transport = Transport(None, trust_of(knit.connection.conf, secure=True))
     try:
         stranger = transport.exchange("GET", f"{topology.url}/resourcemanager/v1/cluster/info", timeout=_TIMEOUT)
     finally:
@@ -65,7 +65,7 @@ def certificates_found(knit: Knit) -> str:
     Raises:
         ClusterUnavailable: naming every server that does not prove who it is, and what to do.
     """
-    trust = trust_of(knit.connection.conf)
+    trust = trust_of(knit.connection.conf, secure=True)
     good, bad = [], []
     for url in dict.fromkeys(_places(knit)):
         try:

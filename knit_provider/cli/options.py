@@ -23,8 +23,12 @@ _OPTIONS = (
         multiple=True,
         help="ResourceManager's REST address; repeat for HA.",
     ),
-    click.option("--scheme", type=click.Choice(["http", "https"]), help="Of the REST interface [default: as configured]."),
-    click.option("--gateway-path", metavar="PATH", help="Of a gateway at --rm, such as Knox's /gateway/default/resourcemanager."),
+    click.option(
+        "--scheme", type=click.Choice(["http", "https"]), help="Of the REST interface [default: as configured]."
+    ),
+    click.option(
+        "--gateway-path", metavar="PATH", help="Of a gateway at --rm, such as Knox's /gateway/default/resourcemanager."
+    ),
     click.option("--ca-bundle", metavar="FILE", help="CA certificates of a cluster or gateway with TLS."),
     click.option("--password-file", metavar="FILE", help="Holds the password of --user, for a gateway that wants one."),
     click.option("--user", metavar="NAME", help="User to act as [default: HADOOP_USER_NAME, else the OS user]."),

@@ -62,7 +62,9 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         now = datetime.now(timezone.utc)
         self.certificate = (
-            _builder(self._name, self._name, self._key.public_key(), now - timedelta(days=1), now + timedelta(days=_DAYS))
+            _builder(
+                self._name, self._name, self._key.public_key(), now - timedelta(days=1), now + timedelta(days=_DAYS)
+            )
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_SIGNS, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
@@ -91,9 +93,7 @@ class Authority:
             _builder(subject, self._name, key.public_key(), min(now, ends) - timedelta(days=1), ends)
             .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         return key, certificate

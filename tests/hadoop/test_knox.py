@@ -131,7 +131,7 @@ def test_a_whole_job(
     knit = through()
     go = tmp_path / "go"
     go.parent.chmod(0o777)
-    app_id = knit.start(f"echo é<one>; until [ -e {go} ]; do sleep 0.1; done; echo two; echo 7 > $KNIT_RESULT")
+    app_id = knit.start(f"echo 'é<one>'; until [ -e {go} ]; do sleep 0.1; done; echo two; echo 7 > $KNIT_RESULT")
     eventually(lambda: any("é<one>" in chunk.text for chunk in knit.iter_logs()), every=0.3)
     while_it_ran = gateway.told()["requests"]
     assert any("/yarnuiv2/nodemanager/" in request for request in while_it_ran), "live logs went another way"
@@ -202,7 +202,11 @@ def test_a_session_lasts_until_it_expires_and_is_then_begun_anew(
 def test_what_the_gateway_refuses_is_said_to_be_the_gateways(gateway: Gateway, through: Callable[..., Knit]) -> None:
     base = f"https://127.0.0.1:{gateway.port}/gateway"
     for path, kind, said in (
-        ("/gateway/closed/resourcemanager", PermissionDenied, f"the gateway {base}/closed knows alice.*RESOURCEMANAGER"),
+        (
+            "/gateway/closed/resourcemanager",
+            PermissionDenied,
+            f"the gateway {base}/closed knows alice.*RESOURCEMANAGER",
+        ),
         ("/gateway/default/resourcemanagers", ClusterUnavailable, "404"),
         ("/nowhere/yarn", ClusterUnavailable, "is gateway_path right"),
         ("/gateway/broken/resourcemanager", ClusterUnavailable, r"cannot reach the service RESOURCEMANAGER.*502"),
@@ -217,7 +221,7 @@ def test_what_the_gateway_refuses_is_said_to_be_the_gateways(gateway: Gateway, t
         through("/gateway/sso/resourcemanager", password="wrong").yarn_api.cluster_metrics()
     bare = through("/gateway/bare/resourcemanager")
     assert bare.yarn_api.cluster_metrics()
-    with pytest.raises(ConfigurationError, match="YARNUI.*hadoop_conf_dir="):
+    with pytest.raises(ConfigurationError, match=r"YARNUI.*hadoop_conf_dir="):
         bare.connection.full_conf  # noqa: B018
     with pytest.raises(ConfigurationError, match="proxy_user='bob'"):
         through(proxy_user="bob")

@@ -12,7 +12,9 @@ from typing import Any
 
 
 @contextmanager
-def server(answer: Callable[[BaseHTTPRequestHandler], None], certificate: Path | None) -> Iterator[tuple[int, list[Any]]]:
+def server(
+    answer: Callable[[BaseHTTPRequestHandler], None], certificate: Path | None
+) -> Iterator[tuple[int, list[Any]]]:
     """A server on loopback, with TLS where there is a certificate; gives its port and the headers of each request."""
     asked: list[Any] = []
 

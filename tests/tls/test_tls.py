@@ -67,7 +67,7 @@ def test_the_gateway_jvm_trusts_the_same(
     by_stranger = make_bare(bridge="jvm", ca_bundle=str(stranger))
     conf = by_stranger.connection.conf.with_cluster(make_knit().yarn_api.cluster_conf())
     monkeypatch.setattr(by_stranger.connection, "_full_conf", conf)
-    with pytest.raises(Exception, match="(?i)PKIX|certification path|SSL"):
+    with pytest.raises(Exception, match=r"(?i)PKIX|certification path|SSL"):
         by_stranger.connection.bridge.files.status(uri)
 
 
@@ -134,6 +134,8 @@ def test_the_doctor_names_every_certificate(tls_cluster: LocalCluster) -> None:
 
 
 def test_the_stores_of_the_cluster(tls_cluster: LocalCluster, make_knit: Callable[..., Knit]) -> None:
-    assert {path.stat().st_mode & 0o077 for path in (tls_cluster.ca.parent, tls_cluster.ca.parent / "server.p12")} == {0}
+    assert {path.stat().st_mode & 0o077 for path in (tls_cluster.ca.parent, tls_cluster.ca.parent / "server.p12")} == {
+        0
+    }
     assert trust_of(make_knit().connection.conf).pem == tls_cluster.ca.read_text()
     assert tls_cluster.status().web["resourcemanager"] == f"https://{tls_cluster.rm_web}"

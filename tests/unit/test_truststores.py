@@ -64,7 +64,7 @@ def test_what_keytool_wrote(tmp_path: Path, authority: Authority, kind: str) -> 
     path = store(tmp_path, authority, kind)
     assert authority.certificate in certificates_in(path, PASSWORD)
     folder = conf_folder(tmp_path / "conf", location=path, password=PASSWORD)
-    trust = trust_of(HadoopConf.load(hadoop_conf_dir=folder))
+    trust = trust_of(HadoopConf.load(hadoop_conf_dir=folder), secure=True)
     assert authority.pem in (trust.pem or "")
     assert str(path) in trust.source
     assert PASSWORD not in repr(trust)
@@ -80,18 +80,16 @@ def test_what_java_reads_of_ours(tmp_path: Path, authority: Authority) -> None:
     assert "trustedCertEntry" in listed
 
 
-def test_the_first_that_is_there_counts(
-    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_that_is_there_counts(tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     store_path = tmp_path / "store.jks"
     store_path.write_bytes(jks_of([authority.certificate], PASSWORD))
     folder = conf_folder(tmp_path / "conf", location=store_path)
     given = Authority("Given")
-    assert trust_of(HadoopConf.load(hadoop_conf_dir=folder)).pem == authority.pem
+    assert trust_of(HadoopConf.load(hadoop_conf_dir=folder), secure=True).pem == authority.pem
     assert trust_of(HadoopConf.load(hadoop_conf_dir=folder, ca_bundle=given.pem)).pem == given.pem
     assert trust_of(HadoopConf.load(autodetect=False)).pem is None
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/somewhere.pem")
-    trust = trust_of(HadoopConf.load(hadoop_conf_dir=folder))
+    trust = trust_of(HadoopConf.load(hadoop_conf_dir=folder), secure=True)
     assert (trust.pem, trust.source) == (None, "REQUESTS_CA_BUNDLE=/somewhere.pem")
 
 
@@ -112,7 +110,7 @@ def test_a_truststore_that_cannot_be_read_is_a_warning(
         folder = conf_folder(tmp_path / "conf", location=bad)
         caplog.clear()
         with caplog.at_level(logging.WARNING):
-            trust = trust_of(HadoopConf.load(hadoop_conf_dir=folder))
+            trust = trust_of(HadoopConf.load(hadoop_conf_dir=folder), secure=True)
         assert trust.pem is None
         assert said in caplog.text
         with pytest.raises(ConfigurationError):

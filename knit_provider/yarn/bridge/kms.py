@@ -52,7 +52,9 @@ class KeyServers:
         ConfigurationError: the URI names none.
     """
 
-    def __init__(self, uri: str, auth: Any, verify: bool | str | Trust | None = None, acted_for: str | None = None) -> None:
+    def __init__(
+        self, uri: str, auth: Any, verify: bool | str | Trust | None = None, acted_for: str | None = None
+    ) -> None:
         self.uri = uri
         self.addresses = addresses_of(uri)
         self._acted_for = acted_for

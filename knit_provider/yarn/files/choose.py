@@ -282,9 +282,7 @@ class ChosenFiles:
             raise _Unfit("the cluster wants Kerberos, and no authentication for HTTP is at hand")
         topology = self._topology
         if topology is not None and root.startswith("hdfs:"):
-            web = WebHDFS(
-                root, NameNodes([topology.url], self._user, self._auth, self._verify, topology=topology)
-            )
+            web = WebHDFS(root, NameNodes([topology.url], self._user, self._auth, self._verify, topology=topology))
             web.uri_home()
             return web
         addresses = self._conf.namenode_web_addresses(root)

@@ -228,8 +228,8 @@ class NameNodes:
                 raise ClusterUnavailable(f"{answer.url} sends us to {parts.netloc} without TLS; that is refused")
             if self._topology is not None and not self._topology.holds(location):
                 raise ClusterUnavailable(
-                    f"{answer.url} sends us to {parts.netloc} for the data, past the gateway {self._topology.url}; that "
-                    "is refused. Its service WEBHDFS has to rewrite the redirects of the NameNode"
+                    f"{answer.url} sends us to {parts.netloc} for the data, past the gateway {self._topology.url}; "
+                    "that is refused. Its service WEBHDFS has to rewrite the redirects of the NameNode"
                 )
             if parts.netloc in passed_over:
                 break

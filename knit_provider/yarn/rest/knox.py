@@ -130,7 +130,9 @@ class Topology:
 
     def inside(self, url: str) -> ClusterUnavailable:
         """What to say of an address that only the gateway can reach."""
-        return ClusterUnavailable(f"{url.partition('?')[0]} lies behind the gateway {self.url}, and is not asked directly")
+        return ClusterUnavailable(
+            f"{url.partition('?')[0]} lies behind the gateway {self.url}, and is not asked directly"
+        )
 
     def _service(self, url: str) -> str:
         below = urlsplit(url).path.removeprefix(urlsplit(self.url).path).strip("/").partition("/")[0]

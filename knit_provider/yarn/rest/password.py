@@ -10,8 +10,8 @@ import requests
 from requests.auth import HTTPBasicAuth
 from requests.cookies import extract_cookies_to_jar
 
-from knit_provider.yarn.rest.knox import Topology, is_login_page
 from knit_provider.yarn.rest.answers import Answer
+from knit_provider.yarn.rest.knox import Topology, is_login_page
 
 
 class PasswordAuth(HTTPBasicAuth):
@@ -36,7 +36,7 @@ class PasswordAuth(HTTPBasicAuth):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Adds the password where it may go. Called by ``requests``."""
         if self._may_go_to(request.url or ""):
-            super().__call__(request)
+            super().__call__(request)  # type: ignore[no-untyped-call]
             if self._topology is not None:
                 request.register_hook("response", self._answered)  # type: ignore[no-untyped-call]
         return request
@@ -62,7 +62,7 @@ class PasswordAuth(HTTPBasicAuth):
                 return response
             passed.append(ticket)
             jar = requests.cookies.RequestsCookieJar()
-            extract_cookies_to_jar(jar, ticket.request, ticket.raw)
+            extract_cookies_to_jar(jar, ticket.request, ticket.raw)  # type: ignore[no-untyped-call]
             again.prepare_cookies(jar)
         rewind = getattr(again.body, "rewind", None)
         if rewind is not None:
@@ -83,7 +83,7 @@ class PasswordAuth(HTTPBasicAuth):
         if not self._may_go_to(target):
             return None
         request = requests.Request("GET", target).prepare()
-        HTTPBasicAuth.__call__(self, request)
+        HTTPBasicAuth.__call__(self, request)  # type: ignore[no-untyped-call]
         ticket: requests.Response = response.connection.send(request, **{**kwargs, "stream": True})
         ticket.request = request
         return ticket if ticket.status_code < 400 and ticket.headers.get("Set-Cookie") else None

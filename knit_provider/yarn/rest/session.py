@@ -130,7 +130,9 @@ class Session:
         keep_cookies = auth is not None or self.topology is not None
         if auth is None and password:
             auth = PasswordAuth(self.caller, password, self.addresses, self.topology)
-        self._transport = Transport(auth, trust_of(self.conf) if verify is None else verify, keep_cookies=keep_cookies)
+        if verify is None:
+            trust = trust_of(self.conf, True if any(a.startswith("https:") for a in self.addresses) else None)
+        self._transport = Transport(auth, trust if verify is None else verify, keep_cookies=keep_cookies)
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -62,11 +62,11 @@ class TrustingAdapter(HTTPAdapter):
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         """Makes the pool. Called by ``requests``."""
-        super().init_poolmanager(connections, maxsize, block, **self._trusted(), **kwargs)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(connections, maxsize, block, **self._trusted(), **kwargs)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Makes the pool behind a proxy. Called by ``requests``."""
-        return super().proxy_manager_for(proxy, **self._trusted(), **kwargs)  # type: ignore[no-untyped-call]
+        return super().proxy_manager_for(proxy, **self._trusted(), **kwargs)
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Sets up the check of a certificate. Called by ``requests``."""

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography import x509
-from requests.certs import where
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from knit_provider.yarn.errors import ClusterUnavailable
 from knit_provider.yarn.tls.trust import VARIABLES, Trust
@@ -87,8 +87,8 @@ def checked_certificate(url: str, trust: Trust, seconds: float = _SECONDS) -> Ce
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 443
     try:
-        file = next((os.environ[name] for name in VARIABLES if os.environ.get(name)), None)
-        context = ssl.create_default_context(cadata=trust.pem, cafile=None if trust.pem else file or where())
+        file = next((os.environ[name] for name in VARIABLES if os.environ.get(name)), DEFAULT_CA_BUNDLE_PATH)
+        context = ssl.create_default_context(cadata=trust.pem, cafile=None if trust.pem else file)
         with (
             socket.create_connection((host, port), timeout=seconds) as raw,
             context.wrap_socket(raw, server_hostname=host) as connection,

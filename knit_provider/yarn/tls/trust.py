@@ -28,6 +28,7 @@ _STORE = "ssl.client.truststore."
 # Java wants one for every store. What lies in it is public.
 _PASSWORD = "changeit"  # noqa: S105
 _BEGIN = "-----BEGIN"
+_HTTPS = "HTTPS_ONLY"
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,17 @@ class Trust:
     java: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def trust_of(conf: HadoopConf) -> Trust:
+def trust_of(conf: HadoopConf, secure: bool | None = None) -> Trust:
     """Whom a configuration says to trust.
 
     The first of these that is there: ``ca_bundle`` (a path, or the PEM text itself); ``REQUESTS_CA_BUNDLE`` or
     ``SSL_CERT_FILE`` of the environment; the truststore that ``ssl-client.xml`` beside the ``*-site.xml`` files names;
-    the public CAs. A truststore that cannot be read is a warning, since it may not be needed.
+    the public CAs. A truststore that cannot be read is a warning, since it may not be needed; nobody looks at it where
+    the cluster has no TLS.
+
+    Args:
+        conf: the configuration.
+        secure: whether anything has TLS; default what the configuration says.
 
     Raises:
         ConfigurationError: ``ca_bundle`` names no file with certificates.
@@ -61,12 +67,12 @@ def trust_of(conf: HadoopConf) -> Trust:
     for name in VARIABLES:
         if os.environ.get(name):
             return Trust(source=f"{name}={os.environ[name]}")
-    return _of_hadoop(conf)
+    return _of_hadoop(conf) if (_has_tls(conf) if secure is None else secure) else Trust()
 
 
 def client_properties(conf: HadoopConf) -> dict[str, str]:
-    """The properties of ``ssl-client.xml`` (or whatever ``hadoop.ssl.client.conf`` names), expanded; those set in
-    ``conf`` itself win, as where no file can be laid.
+    """The properties of ``ssl-client.xml``, or of what ``hadoop.ssl.client.conf`` names; those set in ``conf`` itself
+    win, as where no file can be laid.
 
     Raises:
         ConfigurationError: the file is there and is no Hadoop configuration.
@@ -81,6 +87,15 @@ def client_properties(conf: HadoopConf) -> dict[str, str]:
                 found[one.name] = one.value.strip()
     found.update({key: str(conf[key]) for key in conf.property_names() if key.startswith("ssl.client.")})
     return found
+
+
+def _has_tls(conf: HadoopConf) -> bool:
+    policies = ("yarn.http.policy", "dfs.http.policy", "mapreduce.jobhistory.http.policy")
+    return (
+        conf.scheme == "https"
+        or any(str(conf.get(policy, "")).upper() == _HTTPS for policy in policies)
+        or conf.default_fs.startswith("swebhdfs:")
+    )
 
 
 def _given(text: str) -> Trust:
