@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -100,24 +101,29 @@ def through(gateway: Gateway) -> Iterator[Callable[..., Knit]]:
         knit.close()
 
 
-_connected: set[int] | None = None
+_reachable: int | None = None
+_tried: set[int] = set()
 
 
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "socket.connect" and _connected is not None and isinstance(arguments[1], tuple):
-        _connected.add(int(arguments[1][1]))
+    if event == "socket.connect" and _reachable is not None and isinstance(arguments[1], tuple):
+        port = int(arguments[1][1])
+        if port != _reachable:
+            _tried.add(port)
+            raise OSError(errno.EHOSTUNREACH, "only the gateway can be reached")
 
 
 sys.addaudithook(_watch)
 
 
 @pytest.fixture
-def connected() -> Iterator[set[int]]:
-    """The ports that this process has connected to."""
-    global _connected
-    _connected = set()
-    yield _connected
-    _connected = None
+def tried(gateway: Gateway) -> Iterator[set[int]]:
+    """A network in which this process reaches the gateway and nothing else; the ports that it tried all the same."""
+    global _reachable
+    _tried.clear()
+    _reachable = gateway.port
+    yield _tried
+    _reachable = None
 
 
 def ports_of(cluster: LocalCluster) -> set[int]:
@@ -125,7 +131,7 @@ def ports_of(cluster: LocalCluster) -> set[int]:
 
 
 def test_a_whole_job(
-    cluster: LocalCluster, gateway: Gateway, through: Callable[..., Knit], connected: set[int], tmp_path: Path
+    cluster: LocalCluster, gateway: Gateway, through: Callable[..., Knit], tried: set[int], tmp_path: Path
 ) -> None:
     gateway.told("/test/expire")
     knit = through()
@@ -135,7 +141,7 @@ def test_a_whole_job(
     eventually(lambda: any("é<one>" in chunk.text for chunk in knit.iter_logs()), every=0.3)
     while_it_ran = gateway.told()["requests"]
     assert any("/yarnuiv2/nodemanager/" in request for request in while_it_ran), "live logs went another way"
-    assert knit.get_containers()[0]["nodeHttpAddress"]
+    assert all(container["totalMemoryNeededMB"] for container in knit.get_containers()), "no node was asked"
     go.touch()
     assert knit.wait_for_completion(timeout=60)
     assert knit.application(app_id).result() == 7
@@ -147,7 +153,7 @@ def test_a_whole_job(
     assert any("PUT /gateway/default/webhdfs/data/" in request for request in asked)
     assert any("GET /gateway/default/webhdfs/data/" in request for request in asked)
     assert knit.connection.files.serving("/") == "webhdfs"
-    assert not connected & ports_of(cluster), "a daemon was asked directly"
+    assert not tried & ports_of(cluster), "a daemon was asked directly"
 
 
 def test_files_of_some_size_and_a_kill(through: Callable[..., Knit], tmp_path: Path) -> None:
@@ -227,7 +233,7 @@ def test_what_the_gateway_refuses_is_said_to_be_the_gateways(gateway: Gateway, t
         through(proxy_user="bob")
 
 
-def test_an_airflow_connection(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_airflow_connection(gateway: Gateway, tried: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("airflow.sdk")
     from knit_provider.hooks.knit import KnitHook
     from knit_provider.operators.knit import KnitStartOperator
@@ -252,7 +258,7 @@ def test_an_airflow_connection(gateway: Gateway, monkeypatch: pytest.MonkeyPatch
     hook.get_conn().close()
 
 
-def test_a_prefect_block(gateway: Gateway) -> None:
+def test_a_prefect_block(gateway: Gateway, tried: set[int]) -> None:
     pytest.importorskip("prefect")
     from knit_provider.prefect import YarnCredentials
 
