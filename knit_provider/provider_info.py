@@ -113,7 +113,12 @@ def get_provider_info() -> dict[str, object]:
                     },
                     "gateway_path": {
                         "label": "Gateway path",
-                        "description": "Path of a proxy in front of the ResourceManager.",
+                        "description": "Path of a gateway, such as Knox's /gateway/default/resourcemanager.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "ca_bundle": {
+                        "label": "CA certificate",
+                        "description": "Of a cluster or gateway with TLS: a file on the workers, or the PEM text.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "principal": {

@@ -36,6 +36,7 @@ def cluster() -> None:
 @click.option("-D", "overrides", multiple=True, metavar="KEY=VALUE", help="A Hadoop property. Repeatable.")
 @click.option("--queue", "queues", multiple=True, metavar="NAME[:STATE]", help="One more queue. Repeatable.")
 @click.option("--kerberos", is_flag=True, default=None, help="With a KDC and Kerberos on every port. Hadoop 3.3.6.")
+@click.option("--tls", is_flag=True, default=None, help="With TLS on every web port and a CA of its own.")
 @click.option(
     "--timeout", type=click.FloatRange(1), default=300.0, show_default=True, help="Seconds until it is ready."
 )
@@ -46,6 +47,7 @@ def up(
     overrides: tuple[str, ...],
     queues: tuple[str, ...],
     kerberos: bool | None,
+    tls: bool | None,
     timeout: float,
 ) -> None:
     """Brings the cluster up, or what is missing of it."""
@@ -71,14 +73,15 @@ def up(
             progress=progress,
             timeout=timeout,
             kerberos=kerberos,
+            tls=tls,
         )
         started = local.up()
     if started:
         click.echo(f"Hadoop {local.hadoop_version} is up after {time.monotonic() - began:.0f} s, in {local.directory}")
     else:
         click.echo(f"Hadoop {local.hadoop_version} is up already, in {local.directory}")
-    click.echo(f"ResourceManager  http://{local.rm_web}")
-    click.echo(f"NameNode         http://{local.namenode_web}")
+    click.echo(f"ResourceManager  {local.scheme}://{local.rm_web}")
+    click.echo(f"NameNode         {local.scheme}://{local.namenode_web}")
     click.echo(f'Use it:          eval "$(knit cluster env{_again(directory)})"')
     click.echo(f"End it:          knit cluster down{_again(directory)}")
 

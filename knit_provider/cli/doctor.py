@@ -8,6 +8,7 @@ import click
 
 from knit_provider.cli.doctor_access import access_looks
 from knit_provider.cli.doctor_kerberos import kerberos_looks
+from knit_provider.cli.doctor_web import certificates_found, gateway_found
 from knit_provider.cli.options import json_option, with_knit
 from knit_provider.cli.output import print_json
 from knit_provider.yarn.errors import KnitError
@@ -61,6 +62,10 @@ def _findings(knit: Knit) -> Iterator[Finding]:
 
     yield _try("configuration", lambda: connection.conf.search_description())
     yield _try("user", lambda: knit.user)
+    if connection.session.topology is not None:
+        yield _try("HTTP gateway", lambda: gateway_found(knit))
+    if any(address.startswith("https:") for address in connection.session.addresses):
+        yield _try("TLS", lambda: certificates_found(knit))
     for what, look in kerberos_looks(knit):
         yield _try(what, look)
     yield _try("ResourceManager", cluster)
@@ -70,7 +75,10 @@ def _findings(knit: Knit) -> Iterator[Finding]:
     yield _try("log aggregation", aggregation)
     yield _try("jar", lambda: str(package_file("knit.jar")))
     yield _try("Java", java)
-    yield _try("gateway", lambda: f"submits as {connection.bridge.hello()['user']}")
+    yield _try(
+        "gateway JVM" if connection.session.topology else "gateway",
+        lambda: f"submits as {connection.bridge.hello()['user']}",
+    )
 
 
 def _try(what: str, look: Callable[[], str]) -> Finding:

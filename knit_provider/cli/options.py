@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -22,6 +23,14 @@ _OPTIONS = (
         multiple=True,
         help="ResourceManager's REST address; repeat for HA.",
     ),
+    click.option(
+        "--scheme", type=click.Choice(["http", "https"]), help="Of the REST interface [default: as configured]."
+    ),
+    click.option(
+        "--gateway-path", metavar="PATH", help="Of a gateway at --rm, such as Knox's /gateway/default/resourcemanager."
+    ),
+    click.option("--ca-bundle", metavar="FILE", help="CA certificates of a cluster or gateway with TLS."),
+    click.option("--password-file", metavar="FILE", help="Holds the password of --user, for a gateway that wants one."),
     click.option("--user", metavar="NAME", help="User to act as [default: HADOOP_USER_NAME, else the OS user]."),
     click.option("--principal", metavar="NAME@REALM", help="Kerberos principal; goes with --keytab."),
     click.option("--keytab", metavar="FILE", help="The principal's keytab [default: the ticket of kinit]."),
@@ -48,6 +57,8 @@ def with_knit(command: F) -> F:
                 name: kwargs.pop(name)
                 for name in ("user", "hdfs_home", "principal", "keytab", "ccache", "proxy_user", "bridge")
             },
+            **{name: kwargs.pop(name) for name in ("scheme", "gateway_path", "ca_bundle")},
+            password=_password(kwargs.pop("password_file")),
         )
         try:
             return command(knit, *args, **kwargs)
@@ -77,6 +88,19 @@ def pairs(option: str, values: tuple[str, ...]) -> dict[str, str]:
             raise ConfigurationError(f"{option} {value!r} is not NAME=VALUE")
         found[name] = text
     return found
+
+
+def _password(file: str | None) -> str | None:
+    """The password in a file; None where no file is named, since others can see a command's arguments."""
+    if file is None:
+        return None
+    try:
+        text = Path(file).read_text().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as e:
+        raise ConfigurationError(f"--password-file {file} cannot be read: {e}") from None
+    if not text:
+        raise ConfigurationError(f"--password-file {file} is empty; write the password into it")
+    return text
 
 
 def _properties(values: tuple[str, ...]) -> dict[str, str]:

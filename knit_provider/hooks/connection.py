@@ -12,6 +12,7 @@ from knit_provider.yarn.errors import ConfigurationError
 # Extras that go to Knit under their own name.
 _PASSED_ON = (
     "bridge",
+    "ca_bundle",
     "ccache",
     "gateway_path",
     "hadoop_conf_dir",

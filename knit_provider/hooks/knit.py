@@ -114,8 +114,7 @@ class KnitHook(BaseHook):
 
     def tracking_url(self, app_id: str) -> str:
         """The ResourceManager's page about an application, which exists from its submission on."""
-        base = next(iter(self.get_conn().connection.session.addresses), "")
-        return f"{base.rstrip('/')}/cluster/app/{app_id}" if base else ""
+        return self.get_conn().connection.session.page_of(app_id)
 
     def test_connection(self) -> tuple[bool, str]:
         """What the connection form's test button calls: asks the ResourceManager and the NameNode who they are.

@@ -26,6 +26,7 @@ from knit_provider.localcluster.progress import Progress
 from knit_provider.localcluster.settings import Layout, cluster_settings, node_settings, write_conf
 from knit_provider.localcluster.startup import Startup
 from knit_provider.localcluster.status import ClusterStatus, look
+from knit_provider.localcluster.tls import ca_file, is_tls, tls_settings
 from knit_provider.localcluster.users import daemon_user
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
 
@@ -53,6 +54,7 @@ class LocalCluster:
         timeout: float = 300.0,
         temporary: bool = False,
         kerberos: bool | None = None,
+        tls: bool | None = None,
     ) -> None:
         """Describes a cluster; nothing is started.
 
@@ -67,6 +69,7 @@ class LocalCluster:
             temporary: delete the folder when a cluster ends that is tied to this process.
             kerberos: with a KDC of its own, and daemons that let nobody in without a ticket; False by default, or as
                 the folder's last run was.
+            tls: with TLS on every web port and a CA of the cluster's own; False by default, or as the last run was.
         """
         if nodes is not None and (isinstance(nodes, bool) or not isinstance(nodes, int) or not 1 <= nodes <= 32):
             raise ConfigurationError(f"nodes is {nodes!r}; it has to be a whole number from 1 to 32.")
@@ -83,6 +86,7 @@ class LocalCluster:
         self._timeout = timeout
         self._temporary = temporary
         self._kerberos = kerberos
+        self._tls = tls
         self._guard: Guard | None = None
         self._mine = False
         self._state = state.load(self.directory)
@@ -202,6 +206,21 @@ class LocalCluster:
     def kerberos(self) -> bool:
         """Whether it is a cluster with Kerberos."""
         return bool(self._known().kdc)
+
+    @property
+    def tls(self) -> bool:
+        """Whether its web ports have TLS."""
+        return is_tls(self._known().settings)
+
+    @property
+    def ca(self) -> Path:
+        """The CA's certificate (PEM) of a cluster with TLS."""
+        return ca_file(self._layout)
+
+    @property
+    def scheme(self) -> str:
+        """Of its web ports: ``"http"``, or ``"https"`` with TLS."""
+        return "https" if self.tls else "http"
 
     @property
     def realm(self) -> Realm:
@@ -340,6 +359,9 @@ class LocalCluster:
             previous=previous.settings if previous else {},
             security=settings_for(Realm(self._layout, kdc)) if kdc else None,
         )
+        tls = self._tls if self._tls is not None else bool(previous and is_tls(previous.settings))
+        if tls:
+            settings = {**settings, **tls_settings(self._layout, settings), **overrides}
         nodes = {}
         for number in range(1, (self._nodes or 2) + 1):
             name = f"nodemanager-{number}"
@@ -412,6 +434,7 @@ class LocalCluster:
             ("overrides", self._overrides, current.overrides),
             ("queues", self._queues, current.queues),
             ("kerberos", self._kerberos, bool(current.kdc)),
+            ("tls", self._tls, is_tls(current.settings)),
         ):
             if asked is not None and asked != has:
                 raise ConfigurationError(

@@ -13,6 +13,7 @@ from knit_provider.localcluster.daemon import HEAP_MB, MAIN_CLASSES, Launch, kin
 from knit_provider.localcluster.java import Java
 from knit_provider.localcluster.kdc import Realm
 from knit_provider.localcluster.settings import ADDRESSES, NODE_ADDRESSES, Layout
+from knit_provider.localcluster.tls import ca_file, is_tls
 from knit_provider.localcluster.users import daemon_user
 from knit_provider.localcluster.web import NotReady, Web, WebHDFS
 
@@ -52,7 +53,8 @@ class Plan:
     @property
     def web(self) -> Web:
         """The daemons' web ports, asked as their own user."""
-        return Web(self.realm.signature_secret if self.realm else None)
+        ca = ca_file(self.layout) if is_tls(self.settings) else None
+        return Web(self.realm.signature_secret if self.realm else None, ca)
 
     @property
     def names(self) -> list[str]:

@@ -270,6 +270,8 @@ def _scheduler(extra: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 _FILES = (
     # First match wins; what matches none goes into core-site.xml, which every daemon and client reads.
     ("capacity-scheduler.xml", (f"{_CAPACITY}.",)),
+    ("ssl-server.xml", ("ssl.server.",)),
+    ("ssl-client.xml", ("ssl.client.",)),
     ("hdfs-site.xml", ("dfs.",)),
     ("mapred-site.xml", ("mapreduce.", "yarn.app.mapreduce.", "mapred.")),
     ("yarn-site.xml", ("yarn.",)),
@@ -283,6 +285,9 @@ def write_conf(folder: Path, settings: Mapping[str, str]) -> None:
     left = dict(settings)
     for name, prefixes in _FILES:
         chosen = {key: left.pop(key) for key in sorted(left) if key.startswith(prefixes)}
+        if not chosen and name.startswith("ssl-"):  # whose absence says that there is no TLS
+            (folder / name).unlink(missing_ok=True)
+            continue
         root = ET.Element("configuration")
         for key, value in chosen.items():
             node = ET.SubElement(root, "property")

@@ -10,6 +10,7 @@ from typing import Any
 from knit_provider.localcluster.daemon import Daemon, title_of
 from knit_provider.localcluster.launch import Plan
 from knit_provider.localcluster.state import State
+from knit_provider.localcluster.tls import is_tls
 from knit_provider.localcluster.web import NotReady
 
 
@@ -74,6 +75,7 @@ def look(root: Path, state: State | None, daemons: Mapping[str, Daemon], plan: P
     else:
         word = "up" if all(daemon.state == "ready" for daemon in found) else "degraded"
     settings = plan.settings
+    scheme = "https" if is_tls(settings) else "http"
     return ClusterStatus(
         str(root),
         word,
@@ -81,9 +83,9 @@ def look(root: Path, state: State | None, daemons: Mapping[str, Daemon], plan: P
         state.started,
         found,
         {
-            "resourcemanager": f"http://{settings['yarn.resourcemanager.webapp.address']}",
-            "namenode": f"http://{settings['dfs.namenode.http-address']}",
-            "historyserver": f"http://{settings['mapreduce.jobhistory.webapp.address']}",
+            "resourcemanager": f"{scheme}://{settings['yarn.resourcemanager.webapp.address']}",
+            "namenode": f"{scheme}://{settings['dfs.namenode.http-address']}",
+            "historyserver": f"{scheme}://{settings['mapreduce.jobhistory.webapp.address']}",
         },
     )
 

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import http.client
 import json
+import ssl
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,9 +29,10 @@ class Web:
     sessions with, so it signs one for itself.
     """
 
-    def __init__(self, signature_secret: Path | None = None) -> None:
-        """Takes the file with that secret; ``None`` where everybody may ask."""
+    def __init__(self, signature_secret: Path | None = None, ca: Path | None = None) -> None:
+        """Takes the file with that secret (``None`` where everybody may ask) and, with TLS, that of the CA."""
         self._secret = signature_secret
+        self._ca = ca
 
     def get_json(self, address: str, path: str, timeout: float = 3.0) -> Any:
         """Asks a daemon.
@@ -48,7 +50,7 @@ class Web:
     def request(self, method: str, address: str, path: str, timeout: float) -> Any:
         """Makes a request; see ``get_json``."""
         if self._secret is None:
-            return _request(method, address, path, timeout, {})
+            return self._request(method, address, path, timeout, {})
         try:
             secret = self._secret.read_bytes()
         except OSError as error:
@@ -56,10 +58,21 @@ class Web:
         # Those that hand out delegation tokens call their sessions by another name.
         for kind in ("kerberos", "kerberos-dt"):
             try:
-                return _request(method, address, path, timeout, {"Cookie": _session_cookie(secret, kind)})
+                return self._request(method, address, path, timeout, {"Cookie": _session_cookie(secret, kind)})
             except _Unauthorized as error:
                 refusal = error
         raise refusal
+
+    def _request(self, method: str, address: str, path: str, timeout: float, headers: Mapping[str, str]) -> Any:
+        host, port = split_address(address, "a daemon's web address")
+        if self._ca is None:
+            return _answer(http.client.HTTPConnection(host, port, timeout=timeout), method, path, headers)
+        try:
+            context = ssl.create_default_context(cafile=self._ca)
+        except OSError as error:
+            raise NotReady(f"the CA's certificate in {self._ca} cannot be read: {error}") from error
+        connection = http.client.HTTPSConnection(host, port, timeout=timeout, context=context)
+        return _answer(connection, method, path, headers)
 
 
 class _Unauthorized(NotReady):
@@ -109,9 +122,7 @@ class WebHDFS:
         return self._web.request(method, self._address, f"/webhdfs/v1{quote(path)}?{query}", 20.0)
 
 
-def _request(method: str, address: str, path: str, timeout: float, headers: Mapping[str, str]) -> Any:
-    host, port = split_address(address, "a daemon's web address")
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+def _answer(connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str]) -> Any:
     try:
         connection.request(method, path, headers={"Accept": "application/json", **headers})
         answer = connection.getresponse()

@@ -42,6 +42,7 @@ class YarnCredentials(CredentialsBlock):
         scheme: ``http`` or ``https``; default by the configuration.
         rm_addresses: ``host:port`` of each ResourceManager, in place of ``host`` and ``port``.
         gateway_path: path of a gateway before the ResourceManager, such as Knox's.
+        ca_bundle: the CA of a cluster or gateway with TLS: a file where the flow runs, or the PEM text itself.
         namenode: host, ``host:port`` or ``hdfs://`` URI.
         hadoop_conf_dir: folder of the ``*-site.xml`` files where the flow runs.
         hadoop_conf: Hadoop properties, which win over the files.
@@ -86,6 +87,11 @@ class YarnCredentials(CredentialsBlock):
     )
     gateway_path: str | None = Field(
         default=None, description="Path of a gateway, such as /gateway/default/resourcemanager."
+    )
+    ca_bundle: str | None = Field(
+        default=None,
+        title="CA certificate",
+        description="Of a cluster or gateway with TLS: a file where the flow runs, or the PEM text itself.",
     )
     namenode: str | None = Field(default=None, title="NameNode", description="Host, host:port or hdfs:// URI.")
     hadoop_conf_dir: str | None = Field(
@@ -188,8 +194,9 @@ class YarnCredentials(CredentialsBlock):
             "password": self.password.get_secret_value() if self.password else None,
             "nn": self.namenode,
             "pars": self.hadoop_conf.get_secret_value() if self.hadoop_conf else None,
-            **{name: getattr(self, name) for name in ("gateway_path", "hadoop_conf_dir", "hdfs_home", "staging")},
-            **{name: getattr(self, name) for name in ("bridge", "principal", "keytab", "ccache", "proxy_user")},
+            **{name: getattr(self, name) for name in ("gateway_path", "ca_bundle", "hadoop_conf_dir", "hdfs_home")},
+            **{name: getattr(self, name) for name in ("staging", "bridge", "principal", "keytab", "ccache")},
+            "proxy_user": self.proxy_user,
         }
         return {name: value for name, value in given.items() if value is not None}
 

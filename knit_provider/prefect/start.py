@@ -116,9 +116,7 @@ def start(
 
 def application_url(knit: Knit, app_id: str) -> str:
     """The ResourceManager's page about an application."""
-    session = knit.connection.session
-    base = session.active_address if session.addresses else ""
-    return f"{base.rstrip('/')}/cluster/app/{app_id}" if base else ""
+    return knit.connection.session.page_of(app_id)
 
 
 def report_or_none(knit: Knit, app_id: str) -> ApplicationReport | None:

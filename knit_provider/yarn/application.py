@@ -107,6 +107,10 @@ class Application:
             self._after_end(report)
         return report
 
+    def had_container(self) -> bool:
+        """Whether the ResourceManager knows of any container that an attempt was started in."""
+        return any(attempt.get("containerId") for attempt in self._connection.api.app_attempts(self.id))
+
     @property
     def state(self) -> str:
         """The application's state: NEW ... RUNNING, FINISHED, FAILED, KILLED or UNKNOWN."""

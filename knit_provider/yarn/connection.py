@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import AuthenticationFailed, ConfigurationError
@@ -128,7 +128,14 @@ class Connection:
                     if self._has_kerberos and not self.conf.get(_RULES):
                         self.caller = self.session.caller = self._user_of_ticket(None, self._full_conf)
                         self.user = self.session.user
+                policy = str(self._full_conf.get("yarn.http.policy", ""))
+                self.session.node_scheme = "https" if policy.upper() == "HTTPS_ONLY" else "http"
             return self._full_conf
+
+    @property
+    def _web_auth(self) -> Any:
+        """What the web ports of HDFS are asked with; None where a user's name does."""
+        return self._auth or (self.session.auth if self.session.topology is not None else None)
 
     @property
     def bridge(self) -> Bridge:
@@ -170,7 +177,12 @@ class Connection:
             from knit_provider.yarn.bridge.delegation import DelegationTokens
 
             tokens = DelegationTokens(
-                self.full_conf, self.caller, self._auth, acted_for=self.proxy_user, borrowed=self._borrowed
+                self.full_conf,
+                self.caller,
+                self._web_auth,
+                acted_for=self.proxy_user,
+                borrowed=self._borrowed,
+                topology=self.session.topology,
             )
         owner = self.proxy_user or (None if self.secure or self.conf.password else self.user)
         return RestBridge(self.api, self.full_conf, self.files, user=owner, tokens=tokens, fallback=fallback)
@@ -205,12 +217,13 @@ class Connection:
                     self.user,
                     None if self._bridge_kind == "rest" else lambda: self._jvm_bridge().files,
                     self._staging,
-                    self._auth,
+                    self._web_auth,
                     principal=self.login.principal,
                     keytab=self.login.keytab,
                     ccache=self.login.ccache,
                     caller=None if self.proxy_user is None else self.caller,
                     borrowed=self._borrowed if self._by_tokens else None,
+                    topology=self.session.topology,
                 )
             return self._files
 

@@ -46,7 +46,10 @@ class Knit:
         lang: language setting of the containers (default ``C.UTF-8``).
         replication_factor: of uploaded files (default 3).
         password: for a ResourceManager that wants a password with simple authentication.
-        gateway_path: path of a proxy before the ResourceManager, such as Knox's ``/gateway/default/resourcemanager``.
+        gateway_path: path of a gateway before the cluster, such as Knox's ``/gateway/default/resourcemanager``. See
+            "Knox" in the documentation.
+        ca_bundle: the CA of a cluster or gateway with TLS: a file (PEM, JKS or PKCS12), or PEM text. See "TLS" in the
+            documentation for what is trusted without.
         bridge: what submits: ``"rest"`` is Python alone, ``"jvm"`` starts Hadoop's own client, ``"auto"`` (default)
             takes ``rest`` where it serves and says once why where it doesn't. See "Bridges" in the documentation.
         hadoop_conf_dir: directory of the ``*-site.xml`` files; default from the environment.

@@ -18,10 +18,12 @@ from knit_provider.yarn.bridge.kms import KeyServers, key_provider
 from knit_provider.yarn.errors import AuthenticationFailed, ClusterUnavailable, ConfigurationError
 from knit_provider.yarn.files.choose import root_of
 from knit_provider.yarn.files.namenodes import NameNodes
+from knit_provider.yarn.tls import Trust, trust_of
 from knit_provider.yarn.tokens import HDFS_KIND, BorrowedTokens, Token, hdfs_service
 
 if TYPE_CHECKING:
     from knit_provider.yarn.config import HadoopConf
+    from knit_provider.yarn.rest.knox import Topology
 
 
 class DelegationTokens:
@@ -32,9 +34,10 @@ class DelegationTokens:
         user: the user's short name.
         auth: the ``requests`` authentication that the NameNodes take; None where there is no login, only ``borrowed``
             tokens.
-        verify: as in ``requests``.
+        verify: as in ``requests``; default whom the configuration trusts.
         acted_for: whom the login acts for (``doas``), if it is not for itself.
         borrowed: tokens that the application gets too; what there is among them is not asked for again.
+        topology: of the gateway through which NameNodes are asked.
     """
 
     def __init__(
@@ -42,15 +45,17 @@ class DelegationTokens:
         conf: HadoopConf,
         user: str,
         auth: Any,
-        verify: bool | str | None = None,
+        verify: bool | str | Trust | None = None,
         *,
         acted_for: str | None = None,
         borrowed: BorrowedTokens | None = None,
+        topology: Topology | None = None,
     ) -> None:
         self._conf = conf
         self._user = user
         self._auth = auth
-        self._verify = verify
+        self._verify = trust_of(conf) if verify is None else verify
+        self._topology = topology
         self._acted_for = acted_for
         self._borrowed = borrowed
 
@@ -102,8 +107,10 @@ class DelegationTokens:
                     f"{self._borrowed.described() if self._borrowed else 'nothing is borrowed'}"
                 )
             return
+        topology = self._topology
+        addresses = [topology.url] if topology is not None else self._conf.namenode_web_addresses(root)
         namenodes = NameNodes(
-            self._conf.namenode_web_addresses(root), self._user, self._auth, self._verify, acted_for=self._acted_for
+            addresses, self._user, self._auth, self._verify, acted_for=self._acted_for, topology=topology
         )
         try:
             if service not in tokens:

@@ -20,6 +20,7 @@ from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.files.through_gateway import GatewayFiles
 from knit_provider.yarn.gateway import registry
 from knit_provider.yarn.gateway.settings import GatewaySettings
+from knit_provider.yarn.tls.trust import java_properties, trust_of
 from knit_provider.yarn.tokens import Token
 
 
@@ -69,7 +70,8 @@ class JvmBridge:
             ccache=ccache,
             token_file=token_file,
             conf_resources=tuple(conf.files),
-            conf=tuple(sorted(conf.beyond_files().items())),
+            # Hadoop looks for ssl-client.xml on its class path, where it is not, and then among these.
+            conf=tuple(sorted({**conf.beyond_files(), **java_properties(trust_of(conf))}.items())),
             java_home=java_home,
             hadoop_home=hadoop_home,
             log_level=log_level,

@@ -15,6 +15,7 @@ from knit_provider.yarn.tokens import KMS_KIND, Token
 if TYPE_CHECKING:
     from knit_provider.yarn.config import HadoopConf
     from knit_provider.yarn.files.namenodes import NameNodes
+    from knit_provider.yarn.tls import Trust
 
 PROPERTIES = ("hadoop.security.key.provider.path", "dfs.encryption.key.provider.uri")
 
@@ -51,7 +52,9 @@ class KeyServers:
         ConfigurationError: the URI names none.
     """
 
-    def __init__(self, uri: str, auth: Any, verify: bool | str | None = None, acted_for: str | None = None) -> None:
+    def __init__(
+        self, uri: str, auth: Any, verify: bool | str | Trust | None = None, acted_for: str | None = None
+    ) -> None:
         self.uri = uri
         self.addresses = addresses_of(uri)
         self._acted_for = acted_for

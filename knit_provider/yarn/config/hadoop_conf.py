@@ -81,8 +81,8 @@ class HadoopConf(Mapping[str, Any]):
             environ: the environment to read (default ``os.environ``).
             password: for simple HTTP authentication that asks for one.
             **arguments: the short names (``rm=``, ``rm_port=``, ``rm_addresses=``, ``nn=``, ``nn_port=``, ``user=``,
-                ``lang=``, ``replication_factor=``, ``gateway_path=``, ``scheme=``), which override everything; None
-                counts as not given.
+                ``lang=``, ``replication_factor=``, ``gateway_path=``, ``scheme=``, ``ca_bundle=``), which override
+                everything; None counts as not given.
 
         Raises:
             ConfigurationError: for a path that is named and missing, a file that is no Hadoop configuration (with its
@@ -118,7 +118,8 @@ class HadoopConf(Mapping[str, Any]):
                 ``*-default.xml`` values and redacted ones are left out.
             source: where they come from, for :meth:`sources`.
         """
-        layer = cluster_layer(answers, source, self.rm_web_addresses())
+        # What answers behind a gateway is not where the ResourceManager is.
+        layer = cluster_layer(answers, source, [] if self.short("gateway_path") else self.rm_web_addresses())
         rest = [old for old in self._all_layers if old.kind != kinds.CLUSTER]
         return HadoopConf(
             [*rest[:-1], layer, rest[-1]], found=self._found, environ=self._environ, password=self.password

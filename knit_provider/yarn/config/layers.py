@@ -17,6 +17,7 @@ ARGUMENT, PARS, CONNECTION, FILE, CLUSTER, DEFAULT = "argument", "pars", "connec
 
 PORTS = ("nn_port", "rm_port", "rm_port_https")
 SHORT_NAMES = (
+    "ca_bundle",
     "gateway_path",
     "lang",
     "nn",

@@ -21,7 +21,9 @@ from knit_provider.yarn.files.namenodes import DataNodeUnreachable, NameNodes
 from knit_provider.yarn.files.native import NameNodeSilent, NativeFiles, NotServed
 from knit_provider.yarn.files.port import Files, FileStatus, Moved, Space
 from knit_provider.yarn.files.webhdfs import WebHDFS
+from knit_provider.yarn.rest.knox import Topology
 from knit_provider.yarn.spec.environment import scheme_of
+from knit_provider.yarn.tls import Trust, trust_of
 
 if TYPE_CHECKING:
     from knit_provider.yarn.config import HadoopConf
@@ -51,10 +53,11 @@ class ChosenFiles:
             default): there is none, and what only it could serve is an error that says what was tried.
         default: URI of the filesystem that paths without a scheme are in. Default ``fs.defaultFS``.
         auth: a ``requests`` authentication object in place of ``user.name``.
-        verify: as in ``requests``.
+        verify: as in ``requests``; default whom the configuration trusts.
         principal, keytab, ccache: the Kerberos login for hdfs-native; default the environment's ticket cache.
         caller: whose login acts for ``user``, if that is somebody else.
         borrowed: tokens that take the place of a login.
+        topology: of a gateway. WebHDFS through that is then the first way, and HDFS's own port the second.
     """
 
     def __init__(
@@ -64,22 +67,24 @@ class ChosenFiles:
         gateway: Callable[[], Files] | None = None,
         default: str | None = None,
         auth: Any = None,
-        verify: bool | str | None = None,
+        verify: bool | str | Trust | None = None,
         *,
         principal: str | None = None,
         keytab: str | None = None,
         ccache: str | None = None,
         caller: str | None = None,
         borrowed: BorrowedTokens | None = None,
+        topology: Topology | None = None,
     ) -> None:
         self._conf = conf
+        self._topology = topology
         self._user = user
         self._caller = caller
         self._borrowed = borrowed
         self._gateway = gateway
         self._default = root_of(default or conf.default_fs, conf.default_fs)
         self._auth = auth
-        self._verify = verify
+        self._verify = trust_of(conf) if verify is None else verify
         self._login = {"principal": principal, "keytab": keytab, "ccache": ccache}
         self._ways: dict[tuple[str, str], NativeFiles | WebHDFS | None] = {}
         self._reasons: dict[tuple[str, str], Exception] = {}
@@ -213,7 +218,7 @@ class ChosenFiles:
             _log.warning("files in %s go through %s from now on: %s", root, following, error)
 
     def _chosen(self, root: str) -> tuple[str, NativeFiles | WebHDFS | None]:
-        for name in (NATIVE, WEB):
+        for name in (NATIVE, WEB) if self._topology is None else (WEB, NATIVE):
             way = self._way(root, name)
             if way is not None:
                 return name, way
@@ -278,6 +283,11 @@ class ChosenFiles:
         borrowed = self._borrowed
         if self._conf.is_secure and self._auth is None and borrowed is None:
             raise _Unfit("the cluster wants Kerberos, and no authentication for HTTP is at hand")
+        topology = self._topology
+        if topology is not None and root.startswith("hdfs:"):
+            web = WebHDFS(root, NameNodes([topology.url], self._user, self._auth, self._verify, topology=topology))
+            web.uri_home()
+            return web
         addresses = self._conf.namenode_web_addresses(root)
         if borrowed is not None:
             namenodes = NameNodes(

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from knit_provider.yarn.errors import (
     AuthenticationFailed,
@@ -22,9 +21,11 @@ from knit_provider.yarn.errors import (
 from knit_provider.yarn.files.port import RemoteFileExists, RemoteFileNotFound
 from knit_provider.yarn.proxy_user import with_way_out
 from knit_provider.yarn.rest.answers import Answer
+from knit_provider.yarn.rest.knox import Topology, is_login_page
 from knit_provider.yarn.rest.shapes import items
-from knit_provider.yarn.rest.transport import CONNECT_TIMEOUT, Transport, Unanswered, _unanswered
+from knit_provider.yarn.rest.transport import CONNECT_TIMEOUT, Transport, TrustingAdapter, Unanswered
 from knit_provider.yarn.rest.unlogged import shown
+from knit_provider.yarn.tls import Trust
 
 CALL_TIMEOUT = 20.0
 """Seconds for one call to a NameNode."""
@@ -91,17 +92,15 @@ class _FilesTransport(Transport):
                 verify=self._verified(),
             )
         except requests.RequestException as error:
-            raise _unanswered(url, error, SILENCE_TIMEOUT, proxies.get(urlsplit(url).scheme)) from shown(error, url)
+            proxy = proxies.get(urlsplit(url).scheme)
+            raise self._unanswered(url, error, SILENCE_TIMEOUT, proxy) from shown(error, url)
         return Answer("PUT", url.partition("?")[0], response.status_code, response.headers, response.content)
 
-    def _new_session(self) -> requests.Session:
-        http = super()._new_session()
-        for scheme in ("http://", "https://"):
-            http.mount(scheme, _LargePieces(pool_connections=32, pool_maxsize=16))
-        return http
+    def _adapter(self) -> _LargePieces:
+        return _LargePieces(self._pem, pool_connections=32, pool_maxsize=16)
 
 
-class _LargePieces(HTTPAdapter):
+class _LargePieces(TrustingAdapter):
     """Sends bodies in pieces of 256 KiB; the usual 16 KiB cost a system call each."""
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
@@ -118,6 +117,7 @@ class NameNodes:
         verify: as in ``requests``.
         acted_for: whom that user or login acts for (``doas``), if it is not for itself.
         delegation: gives a delegation token in place of any login, in its URL-safe form.
+        topology: of the gateway through which all goes; its ``url`` is then the one address.
     """
 
     def __init__(
@@ -125,18 +125,20 @@ class NameNodes:
         addresses: Sequence[str],
         user: str,
         auth: Any = None,
-        verify: bool | str | None = None,
+        verify: bool | str | Trust | None = None,
         *,
         acted_for: str | None = None,
         delegation: Callable[[], str] | None = None,
+        topology: Topology | None = None,
     ) -> None:
         if not addresses:
             raise ConfigurationError("no NameNode with a web interface is configured; set dfs.namenode.http-address")
         self.addresses = tuple(address.rstrip("/") for address in addresses)
         self.user = user
-        self._names_user = auth is None
+        self._names_user = auth is None and topology is None
         self._acted_for = acted_for
         self._delegation = delegation
+        self._topology = topology
         self._transport = _FilesTransport(auth, verify, keep_cookies=auth is not None)
         self._active = self.addresses[0]
         self._lock = threading.Lock()
@@ -160,7 +162,9 @@ class NameNodes:
         return answer.json() if answer.body.strip() else {}
 
     def jmx(self, bean: str) -> dict[str, Any]:
-        """A bean of the NameNode's management interface."""
+        """A bean of the NameNode's management interface; empty behind a gateway."""
+        if self._topology is not None:
+            return {}
         answer = self._transport.exchange(
             "GET", f"{self._active}/jmx", params={"qry": bean, **self._identity()}, timeout=CALL_TIMEOUT
         )
@@ -210,13 +214,15 @@ class NameNodes:
         passed_over: list[str] = []
         for _ in range(_DATANODES):
             excluded = {"excludedatanodes": ",".join(passed_over)} if passed_over else {}
+            # A gateway translates a redirect, and no address that is in an answer's body.
+            how = {"noredirect": "true"} if self._topology is None else {}
             try:
-                answer = self._ask(method, operation, path, {**parameters, **excluded, "noredirect": "true"})
+                answer = self._ask(method, operation, path, {**parameters, **excluded, **how})
             except ClusterUnavailable:
                 if passed_over:
                     break
                 raise
-            location = answer.headers.get("Location") or str(answer.json().get("Location", ""))
+            location = answer.headers.get("Location") or str((answer.json() if how else {}).get("Location", ""))
             try:
                 parts = urlsplit(location)
             except ValueError:
@@ -227,6 +233,11 @@ class NameNodes:
                 raise ClusterUnavailable(f"{answer.url} named {place!r} as the place of the data, which is no URL")
             if parts.scheme == "http" and answer.url.startswith("https:"):
                 raise ClusterUnavailable(f"{answer.url} sends us to {parts.netloc} without TLS; that is refused")
+            if self._topology is not None and not self._topology.holds(location):
+                raise ClusterUnavailable(
+                    f"{answer.url} sends us to {parts.netloc} for the data, past the gateway {self._topology.url}; "
+                    "that is refused. Its service WEBHDFS has to rewrite the redirects of the NameNode"
+                )
             if parts.netloc in passed_over:
                 break
             yield location
@@ -257,7 +268,7 @@ class NameNodes:
                     continue
                 with self._lock:
                     self._active = address
-                if answer.status not in (200, 201, 307):
+                if answer.status not in (200, 201, 307) or is_login_page(answer):
                     raise self._error(answer, path)
                 return answer
             if not may_pass or time.monotonic() + _FAILOVER_PAUSE > deadline:
@@ -277,6 +288,9 @@ class NameNodes:
     def _error(self, answer: Answer, path: str) -> KnitError:
         remote = answer.remote_exception()
         if remote is None:
+            refusal = self._topology.refusal(answer, self.user) if self._topology is not None else None
+            if refusal is not None:
+                return refusal
             if answer.status == 401:
                 who = "the delegation token" if self._delegation is not None else f"user {self.user}"
                 return AuthenticationFailed(f"{answer.url} does not accept {who}: {answer.shown()}")

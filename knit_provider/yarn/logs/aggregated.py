@@ -44,7 +44,8 @@ def wait_for_aggregation(app: Application, report: ApplicationReport, retries: i
     for _ in range(max(0, retries)):
         if report.log_aggregation in _SETTLED or report.state == UNKNOWN or not report.log_aggregation:
             break
-        if report.log_aggregation == "NOT_START" and not report.raw.get("amContainerLogs"):
+        # A gateway blanks the link, so where there is none the attempts are asked.
+        if report.log_aggregation == "NOT_START" and not report.raw.get("amContainerLogs") and not app.had_container():
             break
         # The first seconds bring it most often; later it is asked less.
         time.sleep(min(delay, 0.25 if _age(report) < 5 else 1.0 if _age(report) < 30 else delay))

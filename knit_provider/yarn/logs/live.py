@@ -15,7 +15,7 @@ def files(connection: Connection, container: KnownContainer) -> list[LogFile]:
     """The log files of a container on its node; none where the node no longer has them."""
     if not container.node_http:
         return []
-    return NodeManager(connection.session, container.node_http).log_files(container.id)
+    return _node(connection, container).log_files(container.id)
 
 
 def read(connection: Connection, container: KnownContainer, name: str, offset: int, out: BinaryIO) -> int | None:
@@ -24,4 +24,11 @@ def read(connection: Connection, container: KnownContainer, name: str, offset: i
     Returns:
         How many bytes there were. None where the node no longer has the file: it went into the aggregated logs.
     """
-    return NodeManager(connection.session, container.node_http).read_log(container.id, name, out, offset)
+    return _node(connection, container).read_log(container.id, name, out, offset)
+
+
+def _node(connection: Connection, container: KnownContainer) -> NodeManager:
+    if connection.session.topology is not None:
+        # Says whether nodes speak TLS, which the gateway has to be told.
+        _ = connection.full_conf
+    return NodeManager(connection.session, container.node_http)

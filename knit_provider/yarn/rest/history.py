@@ -15,7 +15,7 @@ from knit_provider.yarn.bridge.base import AggregatedContainer, AggregatedFile
 from knit_provider.yarn.errors import AuthenticationFailed, ClusterUnavailable, KnitError, PermissionDenied
 from knit_provider.yarn.files.port import RemoteFileNotFound
 from knit_provider.yarn.logs.in_hdfs import LogsInHdfs, RangedFiles
-from knit_provider.yarn.rest.answers import Answer, error_of, first_words
+from knit_provider.yarn.rest.answers import Answer, first_words
 from knit_provider.yarn.rest.log_folders import node_of, where_logs_lie
 from knit_provider.yarn.rest.log_text import NotWrapped, copy_sections
 from knit_provider.yarn.rest.session import Session
@@ -110,7 +110,9 @@ class HistoryLogs:
             raise
 
     def servers(self) -> list[str]:
-        """Base URLs of the REST interfaces to ask, in their order."""
+        """Base URLs of the REST interfaces to ask, in their order; none behind a gateway, which shows only pages."""
+        if self._session.topology is not None:
+            return []
         found = []
         if named := self._conf.get("yarn.log.server.web-service.url"):
             found.append(str(named).rstrip("/"))
@@ -151,7 +153,10 @@ class HistoryLogs:
                 problems.append(str(error))
         if not problems and not self.servers():
             problems = [
-                "the configuration names no history server (mapreduce.jobhistory.webapp.address, yarn.log.server.url)"
+                "a gateway has none that programs could ask"
+                if self._session.topology is not None
+                else "the configuration names no history server (mapreduce.jobhistory.webapp.address, "
+                "yarn.log.server.url)"
             ]
         if self._direct is not None:
             try:
@@ -251,4 +256,4 @@ class HistoryLogs:
         if 300 <= answer.status < 400:
             # Of a running application it knows only which node to ask.
             return RemoteFileNotFound(f"{answer.url}: the logs of {app_id} are not aggregated yet")
-        return error_of(answer, self._session.user)
+        return self._session.error(answer)

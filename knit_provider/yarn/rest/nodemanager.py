@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError
 from knit_provider.yarn.rest.active import is_redirect
-from knit_provider.yarn.rest.answers import Answer, error_of
+from knit_provider.yarn.rest.answers import Answer
 from knit_provider.yarn.rest.log_pages import files_on_page, page_path
 from knit_provider.yarn.rest.log_text import unwrapped
 from knit_provider.yarn.rest.session import Session
@@ -39,14 +39,21 @@ class NodeManager:
         if not address or address.startswith(":"):
             raise ConfigurationError(f"{address!r} is not the web address of a NodeManager; give host:port")
         self._session = session
-        self.address = address.rstrip("/") if "://" in address else f"{session.conf.scheme}://{address}"
-        self._ws = f"{self.address}/ws/v1/node"
+        # What has to be in every query: behind a gateway, which node is meant.
+        self._query: dict[str, str] = {}
+        if session.topology is None:
+            self.address = address.rstrip("/") if "://" in address else f"{session.conf.scheme}://{address}"
+            self._ws = f"{self.address}/ws/v1/node"
+        else:
+            scheme, found, bare = address.rstrip("/").rpartition("://")
+            self.address = bare
+            self._ws, self._query = session.topology.node(bare, scheme if found else session.node_scheme or "http")
         # Before Hadoop 2.9 there was another path for a log, and none for the list.
         self._is_old = False
 
     def info(self) -> dict[str, Any]:
         """The node's health and version."""
-        return next(iter(items(self._session.get_url(f"{self._ws}/info").json(), "nodeInfo")), {})
+        return next(iter(items(self._session.get_url(f"{self._ws}/info", self._query).json(), "nodeInfo")), {})
 
     def containers(self, app_id: str | None = None, *, live: bool = True) -> list[dict[str, Any]]:
         """The containers on the node.
@@ -55,7 +62,7 @@ class NodeManager:
             app_id: only this application's.
             live: leave out those that have ended and linger for a moment (default True).
         """
-        found = items(self._session.get_url(f"{self._ws}/containers").json(), "containers", "container")
+        found = items(self._session.get_url(f"{self._ws}/containers", self._query).json(), "containers", "container")
         return [
             container
             for container in found
@@ -66,7 +73,7 @@ class NodeManager:
     def container(self, container_id: str) -> dict[str, Any] | None:
         """One container, or None where the node doesn't have it (any more)."""
         app_of_container(container_id)
-        answer = self._session.get_url(f"{self._ws}/containers/{container_id}", ok=(200, 307, 404))
+        answer = self._session.get_url(f"{self._ws}/containers/{container_id}", self._query, ok=(200, 307, 404))
         if self._is_elsewhere(answer):
             return None
         return next(iter(items(answer.json(), "container")), None)
@@ -74,9 +81,10 @@ class NodeManager:
     def log_files(self, container_id: str) -> list[LogFile]:
         """The log files of a container that lie on this node; none where it doesn't have it (any more)."""
         app_of_container(container_id)
-        answer = self._session.get_url(f"{self._ws}/containers/{container_id}/logs", ok=(200, 307, 404))
+        url = f"{self._ws}/containers/{container_id}/logs"
+        answer = self._session.get_url(url, self._query, ok=(200, 307, 404))
         if _has_no_such_service(answer):
-            return self._log_files_on_page(container_id, error_of(answer, self._session.user))
+            return self._log_files_on_page(container_id, self._session.error(answer))
         if self._is_elsewhere(answer):
             return []
         found = answer.json()
@@ -136,6 +144,8 @@ class NodeManager:
         Raises:
             KnitError: the failure, where there is no such page either.
         """
+        if self._query:
+            raise failure
         page = self._session.get_url(
             self.address + page_path(container_id, self._session.user),
             ok=range(200, 600),
@@ -154,15 +164,15 @@ class NodeManager:
             return 0
         url = f"{self._ws}/{'containerlogs' if self._is_old else 'containers'}/{container_id}/"
         url += quote(name) if self._is_old else f"logs/{quote(name)}"
-        with self._session.stream_url(url, {"size": size}) as (response, chunks):
+        with self._session.stream_url(url, {"size": size, **self._query}) as (response, chunks):
             if response.status_code != 200:
                 answer = Answer("GET", url, response.status_code, response.headers, b"".join(chunks))
-                if _has_no_such_service(answer) and not self._is_old:
+                if _has_no_such_service(answer) and not self._is_old and not self._query:
                     self._is_old = True
                     return self._copy(container_id, name, out, size=size, skip_to=skip_to, limit=limit)
                 if self._is_elsewhere(answer):
                     return None
-                raise error_of(answer, self._session.user)
+                raise self._session.error(answer)
             length, content = unwrapped(chunks)
             if length is None:  # an old NodeManager, which sends the bare file
                 start, remaining = 0, None
@@ -195,7 +205,7 @@ class NodeManager:
         if answer.status != 404:
             return False
         if answer.remote_exception() is None:
-            raise error_of(answer, self._session.user)
+            raise self._session.error(answer)
         return True
 
     def __repr__(self) -> str:

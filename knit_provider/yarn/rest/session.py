@@ -13,11 +13,14 @@ from urllib.parse import SplitResult, urlsplit
 import tenacity
 
 from knit_provider.yarn.config import HadoopConf
-from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
+from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError
 from knit_provider.yarn.rest.active import ResourceManagers, is_redirect, is_standby
 from knit_provider.yarn.rest.answers import NOT_YARN, Answer, error_of
 from knit_provider.yarn.rest.auth import KerberosAuth
+from knit_provider.yarn.rest.knox import CONF_PATHS, Topology, is_login_page
+from knit_provider.yarn.rest.password import PasswordAuth
 from knit_provider.yarn.rest.transport import Transport, Unanswered
+from knit_provider.yarn.tls import trust_of
 from knit_provider.yarn.units import check_seconds
 
 if TYPE_CHECKING:
@@ -58,7 +61,8 @@ class Session:
     Args:
         conf: the cluster's configuration; default: read from where Hadoop keeps it.
         user: sent as ``user.name``; default the configuration's.
-        password: sent with ``user`` as HTTP Basic authentication, for clusters and gateways that ask for it.
+        password: sent with ``user`` as HTTP Basic authentication, for clusters and gateways that ask for it; never
+            over plain HTTP where the ResourceManagers have TLS, and to nobody behind a gateway.
         gateway_path: path of a proxy such as Knox. Both of Knox's ways are understood: below
             ``/gateway/default/resourcemanager`` the interface is looked for at ``/ws/v1`` and at ``/v1``; a path that
             ends so is taken as it is.
@@ -67,8 +71,8 @@ class Session:
         timeout: seconds that one call may take (default 10).
         auth: a ``requests`` authentication object used in place of ``user.name`` and password. Default on a cluster
             with Kerberos, unless there is a password: SPNEGO with the ticket of the environment's credential cache.
-        verify: as in ``requests``: False, or a file of CA certificates. Default: ``REQUESTS_CA_BUNDLE``, else the
-            public CAs.
+        verify: as in ``requests``: False, or a file of CA certificates. Default: what
+            :func:`knit_provider.yarn.tls.trust_of` finds in the configuration.
         acted_for: whom the user or login acts for (``doAs``), where the cluster allows it.
 
     Attributes:
@@ -76,6 +80,8 @@ class Session:
         user: who the calls are made as: ``acted_for`` where that is given.
         caller: who is behind them.
         addresses: base URLs of the ResourceManagers.
+        topology: of Knox, where ``gateway_path`` leads into one.
+        node_scheme: what NodeManagers speak behind a gateway, once that is known.
 
     Raises:
         ConfigurationError: for arguments that cannot be used.
@@ -107,14 +113,26 @@ class Session:
         self.gateway_path = _checked_path(gateway_path or self.conf["gateway_path"])
         self._roots = _roots(self.gateway_path)
         self._root: str | None = self._roots[0] if len(self._roots) == 1 else None
+        self.topology = Topology.of(self.addresses[0], self.gateway_path) if self.gateway_path else None
+        self.node_scheme: str | None = None
+        if self.topology is not None and acted_for is not None:
+            raise ConfigurationError(
+                f"proxy_user={acted_for!r} has no effect behind the gateway {self.topology.url}, which says by itself "
+                "who asks; leave it out and log in there as that user"
+            )
         password = password or self.conf.password
+        self._has_password = bool(password)
         if auth is None and not password and self.conf.is_secure:
             auth = KerberosAuth()
         # Kerberos daemons overlook the name; the web ports of some clusters with Kerberos go without it and need one.
-        self._names_user = auth is None or isinstance(auth, KerberosAuth)
-        self._transport = Transport(
-            auth or ((self.caller, password) if password else None), verify, keep_cookies=auth is not None
-        )
+        # A gateway says by itself who is asking.
+        self._names_user = (auth is None or isinstance(auth, KerberosAuth)) and self.topology is None
+        keep_cookies = auth is not None or self.topology is not None
+        if auth is None and password:
+            auth = PasswordAuth(self.caller, password, self.addresses, self.topology)
+        if verify is None:
+            trust = trust_of(self.conf, True if any(a.startswith("https:") for a in self.addresses) else None)
+        self._transport = Transport(auth, trust if verify is None else verify, keep_cookies=keep_cookies)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -191,8 +209,17 @@ class Session:
         except _Passing as e:
             raise e.error from e.error.__cause__
         if answer.status not in ok:
-            raise error_of(answer, self.user)
+            raise self.error(answer)
         return answer
+
+    def error(self, answer: Answer) -> KnitError:
+        """The error that an answer with an unwanted status stands for."""
+        refusal = self.topology.refusal(answer, self.caller, self._has_password) if self.topology else None
+        return refusal or error_of(answer, self.user)
+
+    def page_of(self, app_id: str) -> str:
+        """URL of the ResourceManager's page about an application, for a browser."""
+        return self.topology.page(app_id) if self.topology else f"{self.active_address}/cluster/app/{app_id}"
 
     def ask(self, address: str, path: str) -> Answer:
         """GET from one ResourceManager, active or not; redirects are given back, not followed."""
@@ -200,8 +227,8 @@ class Session:
             answer = self._ask("GET", address, path, None, None, "application/json", self.timeout)
         except Unanswered as e:
             raise ClusterUnavailable(str(e)) from e
-        if answer.status >= 400:
-            raise error_of(answer, self.user)
+        if answer.status >= 400 or is_login_page(answer):
+            raise self.error(answer)
         return answer
 
     def get_url(
@@ -213,15 +240,19 @@ class Session:
         accept: str = "application/json",
         timeout: float | None = None,
     ) -> Answer:
-        """GET from another daemon of the cluster, a NodeManager say; redirects are given back, not followed."""
+        """GET from another daemon of the cluster, a NodeManager say; redirects are given back, not followed.
+
+        Behind a gateway only what lies on that is asked.
+        """
+        self._check_place(url)
         try:
             answer = self._transport.exchange(
                 "GET", url, timeout=timeout or self.timeout, params=self._params(params), headers={"Accept": accept}
             )
         except Unanswered as e:
             raise ClusterUnavailable(str(e)) from e
-        if answer.status not in ok:
-            raise error_of(answer, self.user)
+        if answer.status not in ok or is_login_page(answer):
+            raise self.error(answer)
         return answer
 
     @contextmanager
@@ -232,6 +263,7 @@ class Session:
 
         Only the pause between two pieces is limited (to ``timeout``, by default the session's), not the whole.
         """
+        self._check_place(url)
         headers = {"Accept": accept}
         try:
             with self._transport.stream(
@@ -276,6 +308,8 @@ class Session:
                 problems.append(str(e))
                 may_pass |= e.may_pass
                 continue
+            if self.topology is not None and is_login_page(answer):
+                raise self.error(answer)
             if is_standby(answer) or (
                 is_redirect(answer) and self._managers.configured(answer.headers.get("Location"))
             ):
@@ -286,7 +320,7 @@ class Session:
                 problems.append(_misdirected(answer))
                 continue
             if answer.status >= 500 and method in _REPEATABLE:
-                problems.append(str(error_of(answer, self.user)))
+                problems.append(str(self.error(answer)))
                 may_pass = True
                 continue
             if path not in _LOCAL:
@@ -309,6 +343,8 @@ class Session:
     ) -> Answer:
         roots = [self._root] if self._root is not None else self._roots
         headers = {"Accept": accept}
+        if self.topology is not None and path == "/conf":
+            return self._conf_behind(self.topology, headers, timeout)
         if method not in ("GET", "HEAD"):
             # YARN's guard against cross-site requests wants this header to be there, with whatever value.
             headers[self.conf["yarn.resourcemanager.webapp.rest-csrf.custom-header"]] = "knit-provider"
@@ -324,6 +360,24 @@ class Session:
                 self._root = root
             return answer
         raise AssertionError("there is always a root")
+
+    def _conf_behind(self, topology: Topology, headers: Mapping[str, str], timeout: float) -> Answer:
+        """The ResourceManager's configuration from whatever service of a topology shows it."""
+        refused = None
+        for below, query in CONF_PATHS:
+            url = f"{topology.url}/{below}"
+            answer = self._transport.exchange("GET", url, timeout=timeout, params=query, headers=headers)
+            if answer.status == 200 and answer.body.lstrip()[:1] == b"{":
+                return answer
+            if answer.status == 401 or is_login_page(answer) or answer.status >= 500:
+                refused = answer
+        if refused is not None:
+            return refused
+        raise topology.no_conf()
+
+    def _check_place(self, url: str) -> None:
+        if self.topology is not None and not self.topology.holds(url):
+            raise self.topology.inside(url)
 
     def gateway_prefix(self, root: str = "") -> str:
         """The path in front of the ResourceManager's own root."""
@@ -366,6 +420,8 @@ class Session:
 def _misdirected(answer: Answer) -> str:
     location = answer.headers.get("Location", "")
     here, there = urlsplit(answer.url), _split(location)
+    if here.scheme == "https" and there.scheme == "http":
+        return f"{answer.url} redirects to {there.netloc} without TLS; that is refused, and nothing was sent there"
     if there.hostname == here.hostname and there.scheme != here.scheme:
         return f"{answer.url} wants {there.scheme}: give scheme={there.scheme!r} and its port"
     return f"{answer.url} redirects to {location[:200]!r}, which is not followed; {NOT_YARN}"

@@ -20,6 +20,8 @@ from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionErro
 from knit_provider.yarn.errors import ClusterUnavailable
 from knit_provider.yarn.rest.answers import LARGEST_ANSWER, Answer
 from knit_provider.yarn.rest.unlogged import keep_tokens_out_of_logs, shown
+from knit_provider.yarn.tls.trouble import refused_certificate
+from knit_provider.yarn.tls.trust import VARIABLES, Trust
 
 CONNECT_TIMEOUT = 3.0
 """Seconds for the TCP and TLS handshakes with one address."""
@@ -43,6 +45,10 @@ class Unanswered(ClusterUnavailable):
         self.may_pass = may_pass
 
 
+class CertificateRefused(Unanswered):
+    """A server whose certificate does not prove that it is the one meant; nothing was said to it."""
+
+
 class _NoRedirects(requests.Session):
     """Reads nothing ahead: even when it doesn't follow them, requests reads a redirect's body whole to prepare to."""
 
@@ -50,10 +56,42 @@ class _NoRedirects(requests.Session):
         return None
 
 
-class Transport:
-    """HTTP connections of one user to one cluster. Safe to use from several threads and after a fork."""
+class TrustingAdapter(HTTPAdapter):
+    """Connections that trust the given CAs and no others; with None, those that ``verify`` of the request says."""
 
-    def __init__(self, auth: Any = None, verify: bool | str | None = None, keep_cookies: bool = False) -> None:
+    def __init__(self, pem: str | None, **kwargs: Any) -> None:
+        self._pem = pem
+        super().__init__(**kwargs)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
+        """Makes the pool. Called by ``requests``."""
+        super().init_poolmanager(connections, maxsize, block, **self._trusted(), **kwargs)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Makes the pool behind a proxy. Called by ``requests``."""
+        return super().proxy_manager_for(proxy, **self._trusted(), **kwargs)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Sets up the check of a certificate. Called by ``requests``."""
+        super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+        if self._pem is not None and verify is True:
+            # Else the public CAs are trusted too.
+            conn.ca_certs = conn.ca_cert_dir = None
+
+    def _trusted(self) -> dict[str, Any]:
+        return {} if self._pem is None else {"ca_cert_data": self._pem}
+
+
+class Transport:
+    """HTTP connections of one user to one cluster. Safe to use from several threads and after a fork.
+
+    Args:
+        auth: a ``requests`` authentication object.
+        verify: as in ``requests``, or whom to trust; None trusts what the environment says, else the public CAs.
+        keep_cookies: send back the cookies that servers give.
+    """
+
+    def __init__(self, auth: Any = None, verify: bool | str | Trust | None = None, keep_cookies: bool = False) -> None:
         self.auth = auth
         self._verify = verify
         self._keep_cookies = keep_cookies
@@ -117,7 +155,7 @@ class Transport:
                 verify=self._verified(),
             )
         except requests.RequestException as e:
-            raise _unanswered(url, e, timeout, proxies.get(urlsplit(url).scheme)) from shown(e, url, params)
+            raise self._unanswered(url, e, timeout, proxies.get(urlsplit(url).scheme)) from shown(e, url, params)
         try:
             yield response
         finally:
@@ -171,13 +209,29 @@ class Transport:
         # A compressed answer that is cut short can pass for a whole one; a plain one is compared with Content-Length.
         http.headers.update({"User-Agent": "knit-provider", "Accept-Encoding": "identity"})
         for scheme in ("http://", "https://"):
-            http.mount(scheme, HTTPAdapter(pool_connections=32, pool_maxsize=16))
+            http.mount(scheme, self._adapter())
         return http
 
+    def _adapter(self) -> HTTPAdapter:
+        return TrustingAdapter(self._pem, pool_connections=32, pool_maxsize=16)
+
+    @property
+    def _pem(self) -> str | None:
+        return self._verify.pem if isinstance(self._verify, Trust) else None
+
     def _verified(self) -> bool | str:
-        if self._verify is not None:
+        if self._pem is not None:
+            return True
+        if self._verify is not None and not isinstance(self._verify, Trust):
             return self._verify
-        return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
+        return next((os.environ[name] for name in VARIABLES if os.environ.get(name)), True)
+
+    def _unanswered(self, url: str, error: requests.RequestException, timeout: float, proxy: str | None) -> Unanswered:
+        if isinstance(error, requests.exceptions.SSLError) and not proxy:
+            trusted = self._verify.source if isinstance(self._verify, Trust) else str(self._verified())
+            if refused := refused_certificate(url, error, trusted):
+                return CertificateRefused(refused, sent=False, may_pass=False)
+        return _unanswered(url, error, timeout, proxy)
 
     def _proxies(self, url: str) -> dict[str, str]:
         host = urlsplit(url).hostname or ""
@@ -203,8 +257,8 @@ def _unanswered(url: str, error: requests.RequestException, timeout: float, prox
         return Unanswered(f"{place} is not a URL that can be asked: {reason}", sent=False, may_pass=False)
     if isinstance(error, requests.exceptions.SSLError):
         return Unanswered(
-            f"TLS with {base} failed: {reason}; does it speak https there? A private CA goes into verify=, or its file "
-            "into REQUESTS_CA_BUNDLE",
+            f"TLS with {base} failed: {reason}; does it speak https there? A private CA's certificate goes into "
+            "ca_bundle=",
             sent=False,
             may_pass=False,
         )

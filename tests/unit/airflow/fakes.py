@@ -164,7 +164,9 @@ class FakeKnit:
     def __init__(self, cluster: FakeCluster) -> None:
         self.cluster = cluster
         self.yarn_api = FakeAPI(cluster)
-        self.connection = SimpleNamespace(session=SimpleNamespace(addresses=["http://rm:8088"]))
+        self.connection = SimpleNamespace(
+            session=SimpleNamespace(page_of=lambda app_id: f"http://rm:8088/cluster/app/{app_id}")
+        )
 
     def __enter__(self) -> FakeKnit:
         return self

@@ -32,7 +32,7 @@ class TestKnitsSignature:
     def test_positions(self):
         api = YARNAPI("h", 1, "https", "/gw", False, "alice", "secret")
         assert (api.scheme, api.gateway_path, api.username) == ("https", "/gw", "alice")
-        assert api.auth == ("alice", "secret")
+        assert (api.auth.username, api.auth.password) == ("alice", "secret")
 
     def test_no_file_is_read_for_a_host_that_is_given(self, monkeypatch):
         monkeypatch.setenv("HADOOP_CONF_DIR", "/no/such/directory")
