@@ -14,6 +14,7 @@ from rich.table import Table
 from knit_provider.cli.exit_codes import UNAVAILABLE
 from knit_provider.cli.output import print_json
 from knit_provider.localcluster.cluster import LocalCluster
+from knit_provider.localcluster.daemon import title_of
 from knit_provider.localcluster.jars import HADOOP_VERSIONS
 from knit_provider.localcluster.progress import progress_for
 from knit_provider.localcluster.status import ClusterStatus
@@ -36,6 +37,7 @@ def cluster() -> None:
 @click.option("-D", "overrides", multiple=True, metavar="KEY=VALUE", help="A Hadoop property. Repeatable.")
 @click.option("--queue", "queues", multiple=True, metavar="NAME[:STATE]", help="One more queue. Repeatable.")
 @click.option("--kerberos", is_flag=True, default=None, help="With a KDC and Kerberos on every port. Hadoop 3.3.6.")
+@click.option("--ha", is_flag=True, default=None, help="Two ResourceManagers and two NameNodes, with failover.")
 @click.option(
     "--timeout", type=click.FloatRange(1), default=300.0, show_default=True, help="Seconds until it is ready."
 )
@@ -46,6 +48,7 @@ def up(
     overrides: tuple[str, ...],
     queues: tuple[str, ...],
     kerberos: bool | None,
+    ha: bool | None,
     timeout: float,
 ) -> None:
     """Brings the cluster up, or what is missing of it."""
@@ -71,14 +74,16 @@ def up(
             progress=progress,
             timeout=timeout,
             kerberos=kerberos,
+            ha=ha,
         )
         started = local.up()
     if started:
         click.echo(f"Hadoop {local.hadoop_version} is up after {time.monotonic() - began:.0f} s, in {local.directory}")
     else:
         click.echo(f"Hadoop {local.hadoop_version} is up already, in {local.directory}")
-    click.echo(f"ResourceManager  http://{local.rm_web}")
-    click.echo(f"NameNode         http://{local.namenode_web}")
+    for kind in ("resourcemanager", "namenode"):
+        for name in local.plan.all_of(kind):
+            click.echo(f"{title_of(name):16} http://{local.plan.web_of(name)}")
     click.echo(f'Use it:          eval "$(knit cluster env{_again(directory)})"')
     click.echo(f"End it:          knit cluster down{_again(directory)}")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from knit_provider.cli.availability import Finding, of_managers, of_namenodes
 from knit_provider.cli.options import json_option, with_knit
 from knit_provider.cli.output import print_json
 from knit_provider.yarn.errors import KnitError
@@ -14,8 +15,6 @@ from knit_provider.yarn.gateway.java import find_java
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.submission.am_launch import package_file
 from knit_provider.yarn.submission.staging import open_base
-
-Finding = tuple[str, bool, str]
 
 
 @click.command()
@@ -66,7 +65,9 @@ def _findings(knit: Knit) -> Iterator[Finding]:
     yield _try("configuration", lambda: connection.conf.search_description())
     yield _try("user", lambda: knit.user)
     yield _try("ResourceManager", cluster)
+    yield from of_managers(knit)
     yield _try("nodes", nodes)
+    yield from of_namenodes(knit)
     yield _try("filesystem", home)
     yield _try("log aggregation", aggregation)
     yield _try("jar", lambda: str(package_file("knit.jar")))

@@ -17,6 +17,8 @@ MAIN_CLASSES: Mapping[str, str] = {
     "resourcemanager": "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager",
     "nodemanager": "org.apache.hadoop.yarn.server.nodemanager.NodeManager",
     "historyserver": "org.apache.hadoop.mapreduce.v2.hs.JobHistoryServer",
+    "zkfc": "org.apache.hadoop.hdfs.tools.DFSZKFailoverController",
+    "zookeeper": "org.apache.zookeeper.server.quorum.QuorumPeerMain",
 }
 TITLES: Mapping[str, str] = {
     "namenode": "NameNode",
@@ -25,6 +27,8 @@ TITLES: Mapping[str, str] = {
     "nodemanager": "NodeManager",
     "historyserver": "JobHistoryServer",
     "kdc": "Kerberos KDC",
+    "zkfc": "ZKFailoverController",
+    "zookeeper": "ZooKeeper",
 }
 HEAP_MB: Mapping[str, int] = {
     "namenode": 512,
@@ -32,6 +36,8 @@ HEAP_MB: Mapping[str, int] = {
     "resourcemanager": 768,
     "nodemanager": 512,
     "historyserver": 384,
+    "zkfc": 128,
+    "zookeeper": 128,
 }
 
 
@@ -74,7 +80,8 @@ class Daemon:
     """A daemon of a cluster.
 
     Attributes:
-        name: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver``, ``nodemanager-N`` or ``kdc``.
+        name: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver``, ``nodemanager-N`` or ``kdc``; with high
+            availability ``namenode-N``, ``resourcemanager-N``, ``zkfc-N`` and ``zookeeper``.
         addresses: property -> ``host:port`` that it listens on.
     """
 

@@ -19,7 +19,7 @@ class DaemonStatus:
 
     Attributes:
         state: ``ready``, ``not ready`` or ``dead``.
-        detail: what it lacks.
+        detail: what it lacks; of two NameNodes or ResourceManagers that are ready, ``active`` or ``standby``.
         addresses: property -> where it listens.
     """
 
@@ -81,8 +81,8 @@ def look(root: Path, state: State | None, daemons: Mapping[str, Daemon], plan: P
         state.started,
         found,
         {
-            "resourcemanager": f"http://{settings['yarn.resourcemanager.webapp.address']}",
-            "namenode": f"http://{settings['dfs.namenode.http-address']}",
+            **{name: f"http://{plan.web_of(name)}" for name in plan.all_of("resourcemanager")},
+            **{name: f"http://{plan.web_of(name)}" for name in plan.all_of("namenode")},
             "historyserver": f"http://{settings['mapreduce.jobhistory.webapp.address']}",
         },
     )
@@ -94,7 +94,7 @@ def _look_at(daemon: Daemon, plan: Plan) -> DaemonStatus:
         word = "dead"
     else:
         try:
-            plan.check(daemon.name)
+            detail = plan.check(daemon.name)
         except NotReady as error:
             word, detail = "not ready", str(error)
     return DaemonStatus(

@@ -23,6 +23,7 @@ from knit_provider.yarn.bridge.base import Acls, LocalResource, LogAggregation, 
 from knit_provider.yarn.control import ControlCredentials
 from knit_provider.yarn.errors import (
     ApplicationNotFound,
+    ClusterUnavailable,
     ConfigurationError,
     KnitError,
     SubmissionRejected,
@@ -54,6 +55,9 @@ if TYPE_CHECKING:
     from knit_provider.yarn.spec import ApplicationSpec
 
 log = logging.getLogger(__name__)
+
+# A ResourceManager that is lost is replaced within 10 s or so, and then has to read what the other one knew.
+_TAKEOVER_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -283,15 +287,26 @@ def _stage(
 def _hand_over(connection: Connection, submission: Submission, owned_by_caller: bool) -> None:
     app_id = submission.application_id
     try:
-        connection.bridge.submit(submission)
-    except SubmissionUncertain as e:
-        try:
-            state = connection.api.status(app_id)["state"]
-        except ApplicationNotFound:
-            raise SubmissionRejected(f"{app_id} was not submitted: {e}") from e
-        log.warning(
-            "%s: the answer to the submission was lost (%s); the ResourceManager has it as %s", app_id, e, state
-        )
+        for tries_left in (1, 0):
+            try:
+                connection.bridge.submit(submission)
+                return
+            except SubmissionUncertain as e:
+                state = _state_after(connection, app_id)
+                if state is not None:
+                    log.warning(
+                        "%s: the answer to the submission was lost (%s); the ResourceManager has it as %s",
+                        app_id,
+                        e,
+                        state,
+                    )
+                    return
+                # One that dies says "accepted" to what it has not stored yet, and who takes over never heard of it.
+                if not tries_left:
+                    raise ClusterUnavailable(f"{app_id} was not submitted: {e}") from e
+                # Had it run all the same and been forgotten since, the ledger would say so.
+                submitted_before(connection, app_id)
+                log.warning("%s: no ResourceManager has it (%s); submitting it again under the same id", app_id, e)
     except (KnitError, OSError):
         raise
     except BaseException:
@@ -299,6 +314,25 @@ def _hand_over(connection: Connection, submission: Submission, owned_by_caller: 
         if not owned_by_caller:
             _end_quietly(connection, app_id)
         raise
+
+
+def _state_after(connection: Connection, app_id: str) -> str | None:
+    """The application's state by the word of an active ResourceManager; None if that does not have it.
+
+    Where there are several, one of them may be about to take over.
+
+    Raises:
+        ClusterUnavailable: none answers.
+    """
+    deadline = time.monotonic() + (_TAKEOVER_SECONDS if len(connection.session.addresses) > 1 else 0)
+    while True:
+        try:
+            return str(connection.api.status(app_id)["state"])
+        except ApplicationNotFound:
+            return None
+        except ClusterUnavailable:
+            if time.monotonic() > deadline:
+                raise
 
 
 def _undo(connection: Connection, app_id: str, cause: BaseException) -> None:
