@@ -1,6 +1,6 @@
-"""pytest fixtures ``cluster`` and ``kerberos_cluster``: each one embedded Hadoop for the whole session.
+"""pytest fixtures ``cluster``, ``kerberos_cluster`` and ``ha_cluster``: each one embedded Hadoop for the whole session.
 
-Both are checked for leftovers at the end.
+All are checked for leftovers at the end.
 
 Use it with ``pytest_plugins = ["knit_provider.localcluster.pytest_plugin"]`` in the root ``conftest.py``.
 
@@ -8,6 +8,7 @@ Environment:
     KNIT_TEST_CLUSTER: folder of a cluster that is up already (``knit cluster up -d DIR --queue stopped:STOPPED``); the
         session uses it and leaves it up. Without it the session starts its own in a temporary folder.
     KNIT_TEST_KERBEROS_CLUSTER: the same for the fixture ``kerberos_cluster`` (``knit cluster up -d DIR --kerberos``).
+    KNIT_TEST_HA_CLUSTER: the same for the fixture ``ha_cluster`` (``knit cluster up -d DIR --ha --nodes 1``).
     KNIT_TEST_HADOOP_VERSION: Hadoop of a cluster of the session's own; 3.5.0 by default.
 """
 
@@ -42,6 +43,15 @@ def kerberos_cluster() -> Iterator[LocalCluster]:
     in ``kerberos_cluster.realm`` too.
     """
     yield from _running("KNIT_TEST_KERBEROS_CLUSTER", nodes=1, kerberos=True)
+
+
+@pytest.fixture(scope="session")
+def ha_cluster() -> Iterator[LocalCluster]:
+    """A running embedded Hadoop with two ResourceManagers, two NameNodes and one NodeManager.
+
+    A test may kill the active one of two, and starts it again: ``ha_cluster.active("namenode").kill()``.
+    """
+    yield from _running("KNIT_TEST_HA_CLUSTER", nodes=1, ha=True)
 
 
 def _running(variable: str, **settings: Any) -> Iterator[LocalCluster]:
