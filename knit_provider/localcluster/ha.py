@@ -202,10 +202,11 @@ def _yarn(zookeeper: str) -> dict[str, str]:
         "yarn.resourcemanager.ha.rm-ids": ",".join(RM_IDS.values()),
         "yarn.resourcemanager.cluster-id": NAMESERVICE,
         **{f"yarn.resourcemanager.hostname.{rm_id}": LOOPBACK for rm_id in RM_IDS.values()},
-        ZOOKEEPER: zookeeper,
+        # The store reads the new names, and the election the old ones.
+        **dict.fromkeys((ZOOKEEPER, "yarn.resourcemanager.zk-address"), zookeeper),
         # How long a dead ResourceManager counts as alive. 10 s by default; less than this is too little on a machine
         # that is busy starting other things.
-        "hadoop.zk.timeout-ms": "5000",
+        **dict.fromkeys(("hadoop.zk.timeout-ms", "yarn.resourcemanager.zk-timeout-ms"), "5000"),
         "yarn.resourcemanager.store.class": "org.apache.hadoop.yarn.server.resourcemanager.recovery.ZKRMStateStore",
         # The standby asks who is the active one, to redirect browsers. One that is gone is not worth 10 s.
         "ha.failover-controller.cli-check.rpc-timeout.ms": "2000",

@@ -65,7 +65,7 @@ class Startup:
         waiting = [name for name in names if name != "kdc"]
         for name in waiting:
             self._progress.step(title_of(name), "waiting")
-        self._elects_anew = "zookeeper" in waiting
+        self._elects_anew = {"zookeeper", *self._plan.all_of("zkfc")}.issubset(waiting)
         if set(waiting) >= set(self._plan.all_of("namenode")):
             self._hdfs_ready = self._plan.layout.formatted.exists()
             if not self._hdfs_ready:
