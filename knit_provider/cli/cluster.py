@@ -83,7 +83,7 @@ def up(
         click.echo(f"Hadoop {local.hadoop_version} is up already, in {local.directory}")
     for kind in ("resourcemanager", "namenode"):
         for name in local.plan.all_of(kind):
-            click.echo(f"{title_of(name):16} http://{local.plan.web_of(name)}")
+            click.echo(f"{title_of(name):18} http://{local.plan.web_of(name)}")
     click.echo(f'Use it:          eval "$(knit cluster env{_again(directory)})"')
     click.echo(f"End it:          knit cluster down{_again(directory)}")
 

@@ -422,6 +422,8 @@ class LocalCluster:
         for name in nodes:
             self._write_node(name)
         state.save(self.directory, self._state)
+        # Those of the last run know its ports.
+        self._daemons = {}
         self._adopt()
 
     def _version_for(self, kerberos: bool) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from knit_provider.localcluster.ports import inherited_claims
 from knit_provider.localcluster.process import ProcessId, end_all, wait_gone
 from knit_provider.yarn.errors import ClusterUnavailable
 
@@ -62,6 +63,7 @@ class Launch:
         directory: working directory.
         log: what it logs.
         out: its standard output and error, where a JVM says why it did not even start.
+        keeps: ports that no other cluster is to take although it does not listen on them yet.
     """
 
     command: tuple[str, ...]
@@ -69,6 +71,7 @@ class Launch:
     directory: Path
     log: Path
     out: Path
+    keeps: tuple[int, ...] = ()
 
 
 # Children of this process, by pid, kept until they end: whoever drops a Daemon must neither lose the exit code nor
@@ -154,7 +157,7 @@ class Daemon:
         if self.alive:
             raise ClusterUnavailable(f"{title_of(self.name)} runs already (pid {self.pid}); stop or kill it first.")
         try:
-            with self._launch.out.open("ab") as out:
+            with self._launch.out.open("ab") as out, inherited_claims(self._launch.keeps) as claims:
                 child = subprocess.Popen(
                     self._launch.command,
                     env=dict(self._launch.environment),
@@ -164,6 +167,7 @@ class Daemon:
                     stderr=subprocess.STDOUT,
                     # A session of its own: neither Ctrl-C nor a closed terminal reaches it.
                     start_new_session=True,
+                    pass_fds=claims,
                 )
         except OSError as error:
             raise ClusterUnavailable(f"{title_of(self.name)} could not be started: {error}") from error

@@ -167,7 +167,16 @@ class Plan:
             *arguments,
         )
         logs = self.layout.logs
-        return Launch(command, self.environment(), self.layout.root, logs / log, logs / log.replace(".log", ".out"))
+        # A standby listens on none of its ports but one.
+        keeps = self.addresses_of(name) if self.ha and kind == "resourcemanager" else {}
+        return Launch(
+            command,
+            self.environment(),
+            self.layout.root,
+            logs / log,
+            logs / log.replace(".log", ".out"),
+            tuple(split_address(address, what)[1] for what, address in keeps.items()),
+        )
 
     @property
     def zookeeper_config(self) -> Path:
