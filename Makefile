@@ -24,7 +24,7 @@ JVM_SOURCES := pom.xml $(shell find jvm -type f -not -path '*/test/*' 2>/dev/nul
 # Further arguments for pytest, as in: make test-hadoop ARGS="-k kill -x"
 ARGS ?=
 
-.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-dask test-kerberos test-airflow test-airflow-oldest test-prefect test-prefect-newest packages demo fuzz soak bench ui docs clean ui-screenshots test-tls
+.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-dask test-kerberos test-airflow test-airflow-oldest test-prefect test-prefect-newest packages demo fuzz soak bench ui docs clean ui-screenshots test-tls test-ha
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,7 +87,7 @@ test-java: ## JUnit
 # Airflow's tests begin.
 test-python: packages $(READY) $(JAR) ## All of pytest
 	@$(MAKE) --no-print-directory test-prefect-newest
-	@$(BIN)/pytest tests/unit tests/fuzz tests/hadoop tests/dask tests/prefect tests/airflow tests/kerberos tests/tls $(ARGS)
+	@$(BIN)/pytest tests/unit tests/fuzz tests/hadoop tests/dask tests/prefect tests/airflow tests/kerberos tests/tls tests/ha $(ARGS)
 
 test-unit: $(READY) ## pytest without any daemon
 	@$(BIN)/pytest tests/unit tests/fuzz $(ARGS)
@@ -103,6 +103,9 @@ test-kerberos: packages $(READY) $(JAR) ## pytest on an embedded Hadoop with Ker
 
 test-tls: $(READY) $(JAR) ## pytest on an embedded Hadoop with TLS
 	@$(BIN)/pytest tests/tls $(ARGS)
+
+test-ha: $(READY) $(JAR) ## pytest on an embedded Hadoop whose active daemons die
+	@$(BIN)/pytest tests/ha $(ARGS)
 
 test-airflow: $(READY) $(JAR) ## pytest with a real Airflow on the embedded Hadoop
 	@$(BIN)/pytest tests/airflow $(ARGS)

@@ -14,6 +14,7 @@ from rich.table import Table
 from knit_provider.cli.exit_codes import UNAVAILABLE
 from knit_provider.cli.output import print_json
 from knit_provider.localcluster.cluster import LocalCluster
+from knit_provider.localcluster.daemon import title_of
 from knit_provider.localcluster.jars import HADOOP_VERSIONS
 from knit_provider.localcluster.progress import progress_for
 from knit_provider.localcluster.status import ClusterStatus
@@ -37,6 +38,7 @@ def cluster() -> None:
 @click.option("--queue", "queues", multiple=True, metavar="NAME[:STATE]", help="One more queue. Repeatable.")
 @click.option("--kerberos", is_flag=True, default=None, help="With a KDC and Kerberos on every port. Hadoop 3.3.6.")
 @click.option("--tls", is_flag=True, default=None, help="With TLS on every web port and a CA of its own.")
+@click.option("--ha", is_flag=True, default=None, help="Two ResourceManagers and two NameNodes, with failover.")
 @click.option(
     "--timeout", type=click.FloatRange(1), default=300.0, show_default=True, help="Seconds until it is ready."
 )
@@ -48,6 +50,7 @@ def up(
     queues: tuple[str, ...],
     kerberos: bool | None,
     tls: bool | None,
+    ha: bool | None,
     timeout: float,
 ) -> None:
     """Brings the cluster up, or what is missing of it."""
@@ -74,14 +77,16 @@ def up(
             timeout=timeout,
             kerberos=kerberos,
             tls=tls,
+            ha=ha,
         )
         started = local.up()
     if started:
         click.echo(f"Hadoop {local.hadoop_version} is up after {time.monotonic() - began:.0f} s, in {local.directory}")
     else:
         click.echo(f"Hadoop {local.hadoop_version} is up already, in {local.directory}")
-    click.echo(f"ResourceManager  {local.scheme}://{local.rm_web}")
-    click.echo(f"NameNode         {local.scheme}://{local.namenode_web}")
+    for kind in ("resourcemanager", "namenode"):
+        for name in local.plan.all_of(kind):
+            click.echo(f"{title_of(name):18} {local.scheme}://{local.plan.web_of(name)}")
     click.echo(f'Use it:          eval "$(knit cluster env{_again(directory)})"')
     click.echo(f"End it:          knit cluster down{_again(directory)}")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from knit_provider.cli.availability import Finding, of_managers, of_namenodes
 from knit_provider.cli.doctor_access import access_looks
 from knit_provider.cli.doctor_kerberos import kerberos_looks
 from knit_provider.cli.doctor_web import certificates_found, gateway_found
@@ -16,8 +17,6 @@ from knit_provider.yarn.gateway.classes import find_hadoop
 from knit_provider.yarn.gateway.java import find_java
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.submission.am_launch import package_file
-
-Finding = tuple[str, bool, str]
 
 
 @click.command()
@@ -69,7 +68,9 @@ def _findings(knit: Knit) -> Iterator[Finding]:
     for what, look in kerberos_looks(knit):
         yield _try(what, look)
     yield _try("ResourceManager", cluster)
+    yield from of_managers(knit)
     yield _try("nodes", nodes)
+    yield from of_namenodes(knit)
     for what, look in access_looks(knit):
         yield _try(what, look)
     yield _try("log aggregation", aggregation)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 
-from knit_provider.localcluster import hadoop_home, state
+from knit_provider.localcluster import ha as availability
+from knit_provider.localcluster import hadoop_home, state, zookeeper
 from knit_provider.localcluster.daemon import Daemon, kind_of
 from knit_provider.localcluster.disk import disk_errors, require_space
 from knit_provider.localcluster.guard import Guard
@@ -28,10 +29,11 @@ from knit_provider.localcluster.startup import Startup
 from knit_provider.localcluster.status import ClusterStatus, look
 from knit_provider.localcluster.tls import ca_file, is_tls, tls_settings
 from knit_provider.localcluster.users import daemon_user
+from knit_provider.localcluster.web import NotReady
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
 
 _NEEDED_BYTES = 1024 * 1024 * 1024
-_STORAGE = ("namenode", "datanode", "kdc")
+_STORAGE = ("namenode", "datanode", "kdc", "zookeeper")
 _KERBEROS_VERSION = "3.3.6"
 
 
@@ -55,6 +57,7 @@ class LocalCluster:
         temporary: bool = False,
         kerberos: bool | None = None,
         tls: bool | None = None,
+        ha: bool | None = None,
     ) -> None:
         """Describes a cluster; nothing is started.
 
@@ -70,6 +73,8 @@ class LocalCluster:
             kerberos: with a KDC of its own, and daemons that let nobody in without a ticket; False by default, or as
                 the folder's last run was.
             tls: with TLS on every web port and a CA of the cluster's own; False by default, or as the last run was.
+            ha: with two ResourceManagers and two NameNodes, of which one each is active, and automatic failover; False
+                by default, or as the folder's last run was.
         """
         if nodes is not None and (isinstance(nodes, bool) or not isinstance(nodes, int) or not 1 <= nodes <= 32):
             raise ConfigurationError(f"nodes is {nodes!r}; it has to be a whole number from 1 to 32.")
@@ -87,6 +92,7 @@ class LocalCluster:
         self._temporary = temporary
         self._kerberos = kerberos
         self._tls = tls
+        self._ha = ha
         self._guard: Guard | None = None
         self._mine = False
         self._state = state.load(self.directory)
@@ -192,7 +198,11 @@ class LocalCluster:
 
     @property
     def daemons(self) -> dict[str, Daemon]:
-        """All: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver``, ``nodemanager-N``, ``kdc``."""
+        """All: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver``, ``nodemanager-N``, ``kdc``.
+
+        With high availability ``namenode-N`` and ``resourcemanager-N`` in twos, ``zkfc-N`` beside the NameNodes, and
+        ``zookeeper``.
+        """
         self._reload()
         return dict(self._daemons)
 
@@ -201,6 +211,38 @@ class LocalCluster:
         """The NodeManagers."""
         self._reload()
         return [daemon for name, daemon in self._daemons.items() if kind_of(name) == "nodemanager"]
+
+    @property
+    def ha(self) -> bool:
+        """Whether it has two ResourceManagers and two NameNodes."""
+        return availability.is_ha(self._known().settings)
+
+    def active(self, kind: str) -> Daemon:
+        """The active one of the daemons of a kind, ``resourcemanager`` or ``namenode``.
+
+        Raises:
+            ClusterUnavailable: none is, for instance while another one takes over.
+        """
+        return self.daemons[self._active(kind)]
+
+    def standby(self, kind: str) -> Daemon:
+        """The other one; it need not be alive.
+
+        Raises:
+            ClusterUnavailable: none is active, or there is one only.
+        """
+        active = self._active(kind)
+        others = [name for name in self._plan.all_of(kind) if name != active]
+        if not others:
+            raise ClusterUnavailable(f"The cluster in {self.directory} has one {kind} only: knit cluster up --ha")
+        return self.daemons[others[0]]
+
+    def _active(self, kind: str) -> str:
+        self._known()
+        try:
+            return self._plan.active(kind)
+        except NotReady as error:
+            raise ClusterUnavailable(f"The cluster in {self.directory}: {error}.") from error
 
     @property
     def kerberos(self) -> bool:
@@ -267,18 +309,19 @@ class LocalCluster:
 
     @property
     def rm_web(self) -> str:
-        """The ResourceManager's web address, ``host:port``."""
-        return self._known().settings["yarn.resourcemanager.webapp.address"]
+        """The ResourceManager's web address, ``host:port``; of two, the active one's."""
+        return self._plan.web_of(self._active("resourcemanager"))
 
     @property
     def namenode(self) -> str:
-        """The NameNode's RPC address, ``host:port``."""
-        return self._known().settings["dfs.namenode.rpc-address"]
+        """The NameNode's RPC address, ``host:port``; of two, the active one's."""
+        name = self._active("namenode")
+        return self._known().settings[f"dfs.namenode.rpc-address{availability.suffix_of(name)}"]
 
     @property
     def namenode_web(self) -> str:
-        """The NameNode's web address (WebHDFS too), ``host:port``."""
-        return self._known().settings["dfs.namenode.http-address"]
+        """The NameNode's web address (WebHDFS too), ``host:port``; of two, the active one's."""
+        return self._plan.web_of(self._active("namenode"))
 
     @property
     def history_web(self) -> str:
@@ -337,6 +380,16 @@ class LocalCluster:
                 f"The HDFS in {self.directory} was made by Hadoop {previous.hadoop_version}; {version} cannot use it. "
                 "Choose another folder, or delete this one: knit cluster down --delete"
             )
+        ha = self._ha if self._ha is not None else bool(previous and availability.is_ha(previous.settings))
+        tls = self._tls if self._tls is not None else bool(previous and is_tls(previous.settings))
+        if ha and tls:
+            raise ConfigurationError("The embedded Hadoop has TLS or high availability, not both: leave one of them out.")
+        if previous and availability.is_ha(previous.settings) != ha and self._layout.formatted.exists():
+            with_or_without = ("without", "with") if ha else ("with", "without")
+            raise ConfigurationError(
+                f"The HDFS in {self.directory} was made {with_or_without[0]} high availability, and is of no use "
+                f"{with_or_without[1]} it. Choose another folder, or delete this one: knit cluster down --delete"
+            )
         java = find_java(os.environ, version)
         jars = hadoop_jars(version, report=self._progress.note)
         native = native_library(report=self._progress.note) if kerberos else None
@@ -359,7 +412,9 @@ class LocalCluster:
             previous=previous.settings if previous else {},
             security=settings_for(Realm(self._layout, kdc)) if kdc else None,
         )
-        tls = self._tls if self._tls is not None else bool(previous and is_tls(previous.settings))
+        if ha:
+            before_that = previous.settings if previous else {}
+            settings = availability.add_ha(settings, self._layout, pool, overrides=overrides, previous=before_that)
         if tls:
             settings = {**settings, **tls_settings(self._layout, settings), **overrides}
         nodes = {}
@@ -382,10 +437,17 @@ class LocalCluster:
         )
         hadoop_home.build(self._layout, jars, java, version, native)
         write_conf(self._layout.conf, settings)
+        if ha:
+            availability.write_fence(self._layout)
+            zookeeper.write_config(
+                self._plan.zookeeper_config, self._layout.data / "zookeeper", settings[zookeeper.ADDRESS]
+            )
         shutil.rmtree(self.directory / "nodes", ignore_errors=True)
         for name in nodes:
             self._write_node(name)
         state.save(self.directory, self._state)
+        # Those of the last run know its ports.
+        self._daemons = {}
         self._adopt()
 
     def _version_for(self, kerberos: bool) -> str:
@@ -404,8 +466,8 @@ class LocalCluster:
 
     def _end_all(self, *, gently: bool) -> bool:
         grace = 8.0 if gently else 0.0
-        storage = [d.process for name, d in self._daemons.items() if name in _STORAGE and d.process]
-        others = [d.process for name, d in self._daemons.items() if name not in _STORAGE and d.process]
+        storage = [d.process for name, d in self._daemons.items() if kind_of(name) in _STORAGE and d.process]
+        others = [d.process for name, d in self._daemons.items() if kind_of(name) not in _STORAGE and d.process]
         running = any(process.alive for process in [*storage, *others])
         # HDFS last: a NodeManager that ends uploads its containers' logs.
         left = end_all(others, grace=grace) + end_all(storage, grace=grace)
@@ -435,6 +497,7 @@ class LocalCluster:
             ("queues", self._queues, current.queues),
             ("kerberos", self._kerberos, bool(current.kdc)),
             ("tls", self._tls, is_tls(current.settings)),
+            ("ha", self._ha, availability.is_ha(current.settings)),
         ):
             if asked is not None and asked != has:
                 raise ConfigurationError(

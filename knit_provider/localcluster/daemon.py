@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from knit_provider.localcluster.ports import inherited_claims
 from knit_provider.localcluster.process import ProcessId, end_all, wait_gone
 from knit_provider.yarn.errors import ClusterUnavailable
 
@@ -17,6 +18,8 @@ MAIN_CLASSES: Mapping[str, str] = {
     "resourcemanager": "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager",
     "nodemanager": "org.apache.hadoop.yarn.server.nodemanager.NodeManager",
     "historyserver": "org.apache.hadoop.mapreduce.v2.hs.JobHistoryServer",
+    "zkfc": "org.apache.hadoop.hdfs.tools.DFSZKFailoverController",
+    "zookeeper": "org.apache.zookeeper.server.quorum.QuorumPeerMain",
 }
 TITLES: Mapping[str, str] = {
     "namenode": "NameNode",
@@ -25,6 +28,8 @@ TITLES: Mapping[str, str] = {
     "nodemanager": "NodeManager",
     "historyserver": "JobHistoryServer",
     "kdc": "Kerberos KDC",
+    "zkfc": "ZKFailoverController",
+    "zookeeper": "ZooKeeper",
 }
 HEAP_MB: Mapping[str, int] = {
     "namenode": 512,
@@ -32,6 +37,8 @@ HEAP_MB: Mapping[str, int] = {
     "resourcemanager": 768,
     "nodemanager": 512,
     "historyserver": 384,
+    "zkfc": 128,
+    "zookeeper": 128,
 }
 
 
@@ -56,6 +63,7 @@ class Launch:
         directory: working directory.
         log: what it logs.
         out: its standard output and error, where a JVM says why it did not even start.
+        keeps: ports that no other cluster is to take although it does not listen on them yet.
     """
 
     command: tuple[str, ...]
@@ -63,6 +71,7 @@ class Launch:
     directory: Path
     log: Path
     out: Path
+    keeps: tuple[int, ...] = ()
 
 
 # Children of this process, by pid, kept until they end: whoever drops a Daemon must neither lose the exit code nor
@@ -74,7 +83,8 @@ class Daemon:
     """A daemon of a cluster.
 
     Attributes:
-        name: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver``, ``nodemanager-N`` or ``kdc``.
+        name: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver``, ``nodemanager-N`` or ``kdc``; with high
+            availability ``namenode-N``, ``resourcemanager-N``, ``zkfc-N`` and ``zookeeper``.
         addresses: property -> ``host:port`` that it listens on.
     """
 
@@ -147,7 +157,7 @@ class Daemon:
         if self.alive:
             raise ClusterUnavailable(f"{title_of(self.name)} runs already (pid {self.pid}); stop or kill it first.")
         try:
-            with self._launch.out.open("ab") as out:
+            with self._launch.out.open("ab") as out, inherited_claims(self._launch.keeps) as claims:
                 child = subprocess.Popen(
                     self._launch.command,
                     env=dict(self._launch.environment),
@@ -157,6 +167,7 @@ class Daemon:
                     stderr=subprocess.STDOUT,
                     # A session of its own: neither Ctrl-C nor a closed terminal reaches it.
                     start_new_session=True,
+                    pass_fds=claims,
                 )
         except OSError as error:
             raise ClusterUnavailable(f"{title_of(self.name)} could not be started: {error}") from error

@@ -64,9 +64,8 @@ def leftovers(plan: Plan) -> list[str]:
     """
     lines: list[str] = []
     try:
-        answer = plan.web.get_json(
-            plan.settings["yarn.resourcemanager.webapp.address"], f"/ws/v1/cluster/apps?states={_LIVE}"
-        )
+        manager = plan.web_of(plan.active("resourcemanager"))
+        answer = plan.web.get_json(manager, f"/ws/v1/cluster/apps?states={_LIVE}")
         for app in (answer.get("apps") or {}).get("app") or []:
             lines.append(f"application {app['id']} ({app['name']}, user {app['user']}) is {app['state']}")
     except NotReady as error:

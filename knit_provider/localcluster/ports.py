@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from knit_provider.yarn.errors import ConfigurationError
 
@@ -12,6 +13,10 @@ LOOPBACK = "127.0.0.1"
 # Below the range that Linux hands out for outgoing connections, so that no such connection sits on a daemon's port
 # while the daemon is down between a kill and a restart.
 _LOWEST, _HIGHEST = 20000, 32000
+
+
+# The claims that this process holds, by port: one may be handed on to the daemon that the port is for.
+_held: dict[int, socket.socket] = {}
 
 
 class PortPool:
@@ -22,7 +27,7 @@ class PortPool:
     """
 
     def __init__(self, avoid: Iterable[int] = ()) -> None:
-        self._claims: list[socket.socket] = []
+        self._claims: dict[int, socket.socket] = {}
         self._taken: set[int] = set(avoid)
 
     def __enter__(self) -> PortPool:
@@ -46,25 +51,55 @@ class PortPool:
 
     def close(self) -> None:
         """Lets go of the claims; the daemons hold the ports by then."""
-        for claim in self._claims:
+        for port, claim in self._claims.items():
+            _held.pop(port, None)
             claim.close()
         self._claims.clear()
 
     def _claim(self, port: int) -> bool:
         if port in self._taken:
             return False
-        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            claim.bind(f"\0knit-provider.port.{port}")
-        except OSError:
-            claim.close()
+        claim = _claim_on(port)
+        if claim is None:
             return False
         if obstacle(LOOPBACK, port) is not None:
             claim.close()
             return False
-        self._claims.append(claim)
+        self._claims[port] = _held[port] = claim
         self._taken.add(port)
         return True
+
+
+def _claim_on(port: int) -> socket.socket | None:
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        claim.bind(f"\0knit-provider.port.{port}")
+    except OSError:
+        claim.close()
+        return None
+    return claim
+
+
+@contextmanager
+def inherited_claims(ports: Iterable[int]) -> Iterator[list[int]]:
+    """Claims to start a daemon with, as file descriptors: its ports stay its own for as long as it lives.
+
+    For one that does not listen from its beginning on. What it does not get is somebody else's port by now, which it
+    will find out by itself.
+    """
+    made: list[socket.socket] = []
+    try:
+        found = []
+        for port in ports:
+            claim = _held.get(port)
+            if claim is None and (claim := _claim_on(port)) is not None:
+                made.append(claim)
+            if claim is not None:
+                found.append(claim.fileno())
+        yield found
+    finally:
+        for claim in made:
+            claim.close()
 
 
 def obstacle(host: str, port: int) -> OSError | None:

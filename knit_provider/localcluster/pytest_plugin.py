@@ -1,4 +1,4 @@
-"""pytest fixtures ``cluster``, ``kerberos_cluster`` and ``tls_cluster``: each one embedded Hadoop for the session.
+"""pytest fixtures ``cluster``, ``kerberos_cluster``, ``tls_cluster``, ``ha_cluster``: each one embedded Hadoop for the session.
 
 All are checked for leftovers at the end.
 
@@ -9,6 +9,7 @@ Environment:
         session uses it and leaves it up. Without it the session starts its own in a temporary folder.
     KNIT_TEST_KERBEROS_CLUSTER: the same for the fixture ``kerberos_cluster`` (``knit cluster up -d DIR --kerberos``).
     KNIT_TEST_TLS_CLUSTER: the same for the fixture ``tls_cluster`` (``knit cluster up -d DIR --tls -n 1``).
+    KNIT_TEST_HA_CLUSTER: the same for the fixture ``ha_cluster`` (``knit cluster up -d DIR --ha --nodes 1``).
     KNIT_TEST_HADOOP_VERSION: Hadoop of a cluster of the session's own; 3.5.0 by default.
 """
 
@@ -49,6 +50,15 @@ def kerberos_cluster() -> Iterator[LocalCluster]:
 def tls_cluster() -> Iterator[LocalCluster]:
     """A running embedded Hadoop with TLS on every web port and one NodeManager."""
     yield from _running("KNIT_TEST_TLS_CLUSTER", nodes=1, tls=True)
+
+
+@pytest.fixture(scope="session")
+def ha_cluster() -> Iterator[LocalCluster]:
+    """A running embedded Hadoop with two ResourceManagers, two NameNodes and one NodeManager.
+
+    A test may kill the active one of two, and starts it again: ``ha_cluster.active("namenode").kill()``.
+    """
+    yield from _running("KNIT_TEST_HA_CLUSTER", nodes=1, ha=True)
 
 
 def _running(variable: str, **settings: Any) -> Iterator[LocalCluster]:

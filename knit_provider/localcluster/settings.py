@@ -206,6 +206,8 @@ def _yarn(layout: Layout, addresses: Mapping[str, str]) -> dict[str, str]:
             "org.apache.hadoop.yarn.server.resourcemanager.recovery.FileSystemRMStateStore"
         ),
         "yarn.resourcemanager.fs.state-store.uri": (layout.data / "resourcemanager").as_uri(),
+        # By default a folder in /tmp that all clusters of a user share.
+        "yarn.node-attribute.fs-store.root-dir": (layout.data / "node-attributes").as_uri(),
         "yarn.log-aggregation-enable": "true",
         "yarn.log-aggregation.retain-seconds": "604800",
         "yarn.log-aggregation.retain-check-interval-seconds": "600",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import shutil
-import subprocess
 import time
 from collections.abc import Collection, Mapping
 
 import psutil
 
-from knit_provider.localcluster.daemon import Daemon, tail, title_of
+from knit_provider.localcluster.daemon import Daemon, kind_of, title_of
+from knit_provider.localcluster.formatting import Formatting
 from knit_provider.localcluster.launch import Plan
 from knit_provider.localcluster.ports import obstacle, split_address
 from knit_provider.localcluster.process import let_idle
@@ -43,7 +42,9 @@ class Startup:
         self._began = time.monotonic()
         self._ready: set[str] = set()
         self._details: dict[str, str] = {}
-        self._format: subprocess.Popen[bytes] | None = None
+        self._formatting = Formatting(plan)
+        # An election that was held before somebody was started again stands.
+        self._elects_anew = False
         self._hdfs_ready = True
 
     def run(self, names: Collection[str]) -> None:
@@ -64,10 +65,12 @@ class Startup:
         waiting = [name for name in names if name != "kdc"]
         for name in waiting:
             self._progress.step(title_of(name), "waiting")
-        if "namenode" in waiting:
+        self._elects_anew = {"zookeeper", *self._plan.all_of("zkfc")}.issubset(waiting)
+        if set(waiting) >= set(self._plan.all_of("namenode")):
             self._hdfs_ready = self._plan.layout.formatted.exists()
             if not self._hdfs_ready:
-                self._begin_format()
+                self._progress.step(title_of(self._plan.all_of("namenode")[0]), "starting", "making its store")
+                self._formatting.begin()
         try:
             while waiting or len(self._ready) < len(self._daemons) or not self._hdfs_ready:
                 for name in [name for name in waiting if self._may_start(name)]:
@@ -77,9 +80,7 @@ class Startup:
                 self._look(waiting)
                 time.sleep(_POLL)
         finally:
-            if self._format is not None and self._format.poll() is None:
-                self._format.kill()
-                self._format.wait()
+            self._formatting.end()
 
     def _start_kdc(self) -> None:
         if self._plan.realm is not None:
@@ -92,7 +93,14 @@ class Startup:
             time.sleep(0.05)
 
     def _may_start(self, name: str) -> bool:
-        return name != "namenode" or self._format_done()
+        kind = kind_of(name)
+        if kind == "namenode":
+            return self._formatting.stores_are_there()
+        if kind == "resourcemanager":
+            return "zookeeper" in self._ready or not self._plan.ha
+        if kind == "zkfc":
+            return "zookeeper" in self._ready and (not self._elects_anew or self._formatting.election_is_there())
+        return True
 
     def _look(self, waiting: Collection[str]) -> None:
         for name, daemon in self._daemons.items():
@@ -106,11 +114,11 @@ class Startup:
                 self._busy(name, str(error))
             else:
                 self._ready.add(name)
-                if name == "resourcemanager" and self._plan.realm is not None and daemon.pid is not None:
+                if kind_of(name) == "resourcemanager" and self._plan.realm is not None and daemon.pid is not None:
                     # With Kerberos, Hadoop 3.3 watches over the renewing of tokens in a loop without a pause.
                     let_idle(daemon.pid, "DelegationToken")
                 self._progress.step(title_of(name), "ready", f"{time.monotonic() - self._began:.1f} s")
-        if "namenode" in self._ready and not self._hdfs_ready:
+        if self._ready.issuperset(self._plan.all_of("namenode")) and not self._hdfs_ready:
             self._make_folders()
         if time.monotonic() - self._began > self._timeout:
             raise self._late(waiting)
@@ -119,42 +127,10 @@ class Startup:
         self._details[name] = detail
         self._progress.step(title_of(name), "starting", detail)
 
-    def _begin_format(self) -> None:
-        # Whatever is there is of a start that was cut short, before any file was stored.
-        shutil.rmtree(self._plan.layout.data / "name", ignore_errors=True)
-        shutil.rmtree(self._plan.layout.data / "blocks", ignore_errors=True)
-        launch = self._plan.launch("namenode", "-format", "-nonInteractive")
-        self._progress.step(title_of("namenode"), "starting", "making its store")
-        with launch.out.open("wb") as out:
-            self._format = subprocess.Popen(
-                launch.command,
-                env=dict(launch.environment),
-                cwd=launch.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def _format_done(self) -> bool:
-        if self._format is None:
-            return True
-        code = self._format.poll()
-        if code is None:
-            return False
-        if code != 0:
-            launch = self._plan.launch("namenode", "-format", "-nonInteractive")
-            raise ClusterUnavailable(
-                f"The NameNode could not make its store (exit code {code}); {launch.log} ends with:\n"
-                + first_lines([*tail(launch.out, 10), *tail(launch.log, 10)])
-            )
-        self._format = None
-        return True
-
     def _make_folders(self) -> None:
-        hdfs = self._plan.webhdfs()
         logs = self._plan.settings["yarn.nodemanager.remote-app-log-dir"]
         try:
+            hdfs = self._plan.webhdfs()
             for path in ("/tmp", logs):  # noqa: S108 - in HDFS
                 hdfs.make(path, "1777")
             # The latter is above the history server's own folders, to which everybody's applications write.
@@ -163,7 +139,7 @@ class Startup:
             for owner in (daemon_user(), *GUESTS):
                 hdfs.make(f"/user/{owner}", "700", owner)
         except NotReady as error:
-            self._details["namenode"] = str(error)
+            self._details[self._plan.all_of("namenode")[0]] = str(error)
         else:
             self._hdfs_ready = True
             self._plan.layout.formatted.touch()
@@ -202,7 +178,7 @@ class Startup:
         )
 
     def _late(self, waiting: Collection[str]) -> ClusterUnavailable:
-        late = [name for name in self._daemons if name not in self._ready] or ["namenode"]
+        late = [name for name in self._daemons if name not in self._ready] or self._plan.all_of("namenode")[:1]
         # Who waits for somebody else is not to blame.
         to_blame = next((name for name in late if name not in waiting), late[0])
         for name in late:

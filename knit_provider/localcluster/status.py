@@ -20,7 +20,7 @@ class DaemonStatus:
 
     Attributes:
         state: ``ready``, ``not ready`` or ``dead``.
-        detail: what it lacks.
+        detail: what it lacks; of two NameNodes or ResourceManagers that are ready, ``active`` or ``standby``.
         addresses: property -> where it listens.
     """
 
@@ -83,8 +83,8 @@ def look(root: Path, state: State | None, daemons: Mapping[str, Daemon], plan: P
         state.started,
         found,
         {
-            "resourcemanager": f"{scheme}://{settings['yarn.resourcemanager.webapp.address']}",
-            "namenode": f"{scheme}://{settings['dfs.namenode.http-address']}",
+            **{name: f"{scheme}://{plan.web_of(name)}" for name in plan.all_of("resourcemanager")},
+            **{name: f"{scheme}://{plan.web_of(name)}" for name in plan.all_of("namenode")},
             "historyserver": f"{scheme}://{settings['mapreduce.jobhistory.webapp.address']}",
         },
     )
@@ -96,7 +96,7 @@ def _look_at(daemon: Daemon, plan: Plan) -> DaemonStatus:
         word = "dead"
     else:
         try:
-            plan.check(daemon.name)
+            detail = plan.check(daemon.name)
         except NotReady as error:
             word, detail = "not ready", str(error)
     return DaemonStatus(

@@ -49,6 +49,15 @@ class Front(BaseHTTPRequestHandler):
         if length is not None:
             self.hang_up()
 
+    def redirect(self, location: str, body: bytes) -> None:
+        """A redirect as a standby gives it."""
+        self.send_response(307)
+        self.send_header("Location", location)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def hang_up(self) -> None:
         self.close_connection = True
         with contextlib.suppress(OSError):

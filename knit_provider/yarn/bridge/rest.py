@@ -158,12 +158,14 @@ class RestBridge:
         """Returns if the ResourceManager has the application although its answer was lost.
 
         Raises:
-            ClusterUnavailable: it does not have it.
-            SubmissionUncertain: nobody can tell.
+            ClusterUnavailable: it does not have it, and said that something is wrong.
+            SubmissionUncertain: it does not have it, and may have died with it; or nobody can tell.
         """
         try:
             self._api.status(app_id)
         except ApplicationNotFound:
+            if isinstance(failure, MayHaveTakenEffect):
+                raise SubmissionUncertain(str(failure), app_id=app_id) from failure
             raise failure from None
         except KnitError as e:
             raise SubmissionUncertain(f"{failure} ({e})", app_id=app_id) from e

@@ -38,6 +38,7 @@ FAILOVER_TIMEOUT = 10.0
 
 _FAILOVER_PAUSE = 0.3
 _DATANODES = 3
+_STATUS = "Hadoop:service=NameNode,name=NameNodeStatus"
 _BLOCK = 256 * 1024
 _NOT_ACTIVE = ("StandbyException", "RetriableException", "ObserverRetryOnActiveException")
 
@@ -170,10 +171,24 @@ class NameNodes:
         )
         return next(iter(items(answer.json(), "beans")), {}) if answer.status == 200 else {}
 
+    def ha_states(self) -> dict[str, str]:
+        """The state of each NameNode by address: ``active``, ``standby``, or in other words why it does not tell."""
+        found = {}
+        for address in self.addresses:
+            try:
+                answer = self._transport.exchange(
+                    "GET", f"{address}/jmx", params={"qry": _STATUS, **self._identity()}, timeout=CALL_TIMEOUT
+                )
+                beans = answer.json().get("beans") if answer.status == 200 else None
+                found[address] = str(beans[0]["State"]).lower() if beans else f"answers {answer.shown()}"
+            except (KnitError, KeyError) as error:
+                found[address] = str(error)
+        return found
+
     def rpc_address(self) -> str | None:
         """``host:port`` at which the active NameNode serves Hadoop's RPC; None where it (or a proxy) doesn't say."""
         try:
-            return str(self.jmx("Hadoop:service=NameNode,name=NameNodeStatus").get("HostAndPort") or "") or None
+            return str(self.jmx(_STATUS).get("HostAndPort") or "") or None
         except KnitError:
             return None
 

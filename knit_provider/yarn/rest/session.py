@@ -44,11 +44,16 @@ class MayHaveTakenEffect(ClusterUnavailable):
 
 
 class _Passing(Exception):
-    """A failure that may be gone a moment later."""
+    """A failure that may be gone a moment later.
 
-    def __init__(self, error: ClusterUnavailable) -> None:
+    Attributes:
+        takeover: none of several ResourceManagers was the active one, so that another one is about to be.
+    """
+
+    def __init__(self, error: ClusterUnavailable, takeover: bool) -> None:
         super().__init__(str(error))
         self.error = error
+        self.takeover = takeover
 
 
 class Session:
@@ -198,8 +203,14 @@ class Session:
             AuthenticationFailed, PermissionDenied, ApplicationNotFound, ConfigurationError: as the cluster says.
         """
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+
+        def given_up(state: tenacity.RetryCallState) -> bool:
+            failure = state.outcome.exception() if state.outcome is not None else None
+            waits = isinstance(failure, _Passing) and failure.takeover
+            return time.monotonic() >= deadline or (state.attempt_number >= _TRIES and not waits)
+
         retrying = tenacity.Retrying(
-            stop=lambda state: state.attempt_number >= _TRIES or time.monotonic() >= deadline,
+            stop=given_up,
             wait=tenacity.wait_random_exponential(multiplier=0.2, max=1.0),
             retry=tenacity.retry_if_exception_type(_Passing),
             reraise=True,
@@ -294,7 +305,7 @@ class Session:
         """Ask the ResourceManagers until one answers as the active."""
         todo = self._managers.in_order()
         problems: list[str] = []
-        may_pass = False
+        may_pass = failed = False
         while todo:
             address = todo.pop(0)
             left = max(deadline - time.monotonic(), 0.1)
@@ -313,22 +324,22 @@ class Session:
             if is_standby(answer) or (
                 is_redirect(answer) and self._managers.configured(answer.headers.get("Location"))
             ):
-                may_pass = True
                 problems.append(self._standby(answer, address, todo))
+                may_pass = True
                 continue
             if is_redirect(answer):
                 problems.append(_misdirected(answer))
                 continue
             if answer.status >= 500 and method in _REPEATABLE:
                 problems.append(str(self.error(answer)))
-                may_pass = True
+                may_pass = failed = True
                 continue
             if path not in _LOCAL:
                 self._managers.remember(address)
             return answer
         error = ClusterUnavailable(self._no_manager(problems))
         if may_pass:
-            raise _Passing(error)
+            raise _Passing(error, takeover=len(self.addresses) > 1 and not failed)
         raise error
 
     def _ask(

@@ -4,16 +4,43 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from knit_provider.yarn.bridge.base import Submission, SubmissionUncertain
-from knit_provider.yarn.errors import ApplicationNotFound, KnitError, SubmissionRejected
+from knit_provider.yarn.errors import ApplicationNotFound, ClusterUnavailable, KnitError, SubmissionRejected
+from knit_provider.yarn.submission.ledger import read_ledger
 from knit_provider.yarn.submission.staging import remove_staging
 
 if TYPE_CHECKING:
     from knit_provider.yarn.connection import Connection
 
 log = logging.getLogger(__name__)
+
+# A ResourceManager that is lost is replaced within 10 s or so, and then has to read what the other one knew.
+_TAKEOVER_SECONDS = 60.0
+
+
+def submitted_before(connection: Connection, app_id: str) -> bool:
+    """Whether this id was submitted already.
+
+    Raises:
+        SubmissionRejected: the ResourceManager has forgotten it, and the ledger says that it ran: submitting it again
+            would run it again.
+    """
+    try:
+        connection.api.status(app_id)
+        return True
+    except ApplicationNotFound:
+        pass
+    entry = read_ledger(connection.files, connection.paths, app_id)
+    if entry is None:
+        return False
+    ended = f"it ended {entry.outcome.final_status}" if entry.outcome else "how it ended is unknown"
+    raise SubmissionRejected(
+        f"{app_id} has run already ({connection.paths.ledger(app_id)}): {ended}. It is not submitted again; ask for "
+        "a new id with new_application() to run the same once more"
+    )
 
 
 def hand_over(connection: Connection, submission: Submission, owned_by_caller: bool) -> None:
@@ -29,15 +56,26 @@ def hand_over(connection: Connection, submission: Submission, owned_by_caller: b
     """
     app_id = submission.application_id
     try:
-        connection.bridge.submit(submission)
-    except SubmissionUncertain as e:
-        try:
-            state = connection.api.status(app_id)["state"]
-        except ApplicationNotFound:
-            raise SubmissionRejected(f"{app_id} was not submitted: {e}") from e
-        log.warning(
-            "%s: the answer to the submission was lost (%s); the ResourceManager has it as %s", app_id, e, state
-        )
+        for tries_left in (1, 0):
+            try:
+                connection.bridge.submit(submission)
+                return
+            except SubmissionUncertain as e:
+                state = _state_after(connection, app_id)
+                if state is not None:
+                    log.warning(
+                        "%s: the answer to the submission was lost (%s); the ResourceManager has it as %s",
+                        app_id,
+                        e,
+                        state,
+                    )
+                    return
+                # One that dies says "accepted" to what it has not stored yet, and who takes over never heard of it.
+                if not tries_left:
+                    raise ClusterUnavailable(f"{app_id} was not submitted: {e}") from e
+                # Had it run all the same and been forgotten since, the ledger would say so.
+                submitted_before(connection, app_id)
+                log.warning("%s: no ResourceManager has it (%s); submitting it again under the same id", app_id, e)
     except (KnitError, OSError):
         raise
     except BaseException:
@@ -45,6 +83,25 @@ def hand_over(connection: Connection, submission: Submission, owned_by_caller: b
         if not owned_by_caller:
             _end_quietly(connection, app_id)
         raise
+
+
+def _state_after(connection: Connection, app_id: str) -> str | None:
+    """The application's state by the word of an active ResourceManager; None if that does not have it.
+
+    Where there are several, one of them may be about to take over.
+
+    Raises:
+        ClusterUnavailable: none answers.
+    """
+    deadline = time.monotonic() + (_TAKEOVER_SECONDS if len(connection.session.addresses) > 1 else 0)
+    while True:
+        try:
+            return str(connection.api.status(app_id)["state"])
+        except ApplicationNotFound:
+            return None
+        except ClusterUnavailable:
+            if time.monotonic() > deadline:
+                raise
 
 
 def undo(connection: Connection, app_id: str, cause: BaseException) -> None:

@@ -26,7 +26,7 @@ from knit_provider.yarn.rest.shapes import check_app_id
 from knit_provider.yarn.submission import am_launch as am
 from knit_provider.yarn.submission.am_classes import classes_of
 from knit_provider.yarn.submission.am_document import am_document
-from knit_provider.yarn.submission.handing_over import hand_over, undo
+from knit_provider.yarn.submission.handing_over import hand_over, submitted_before, undo
 from knit_provider.yarn.submission.housekeeping import sweep_in_background
 from knit_provider.yarn.submission.ledger import read_ledger
 from knit_provider.yarn.submission.lifetime import set_lifetime_when_running
@@ -160,28 +160,6 @@ def tags_of(spec: ApplicationSpec) -> tuple[str, ...]:
     """The user's tags and one that is the same for the same spec, by which equal applications find each other."""
     digest = hashlib.sha256(json.dumps(spec.to_dict(), sort_keys=True, default=str).encode("utf-8", "replace"))
     return (*spec.tags, f"knit-spec-{digest.hexdigest()[:16]}")
-
-
-def submitted_before(connection: Connection, app_id: str) -> bool:
-    """Whether this id was submitted already.
-
-    Raises:
-        SubmissionRejected: the ResourceManager has forgotten it, and the ledger says that it ran: submitting it again
-            would run it again.
-    """
-    try:
-        connection.api.status(app_id)
-        return True
-    except ApplicationNotFound:
-        pass
-    entry = read_ledger(connection.files, connection.paths, app_id)
-    if entry is None:
-        return False
-    ended = f"it ended {entry.outcome.final_status}" if entry.outcome else "how it ended is unknown"
-    raise SubmissionRejected(
-        f"{app_id} has run already ({connection.paths.ledger(app_id)}): {ended}. It is not submitted again; ask for "
-        "a new id with new_application() to run the same once more"
-    )
 
 
 def _scripts(spec: ApplicationSpec, lang: str) -> dict[str, bytes]:

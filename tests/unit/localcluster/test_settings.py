@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from knit_provider.localcluster.ha import add_ha, addresses_of
 from knit_provider.localcluster.ports import PortPool, obstacle, split_address
 from knit_provider.localcluster.settings import Layout, cluster_settings, node_settings, write_conf
 from knit_provider.yarn.errors import ConfigurationError
@@ -133,3 +134,37 @@ def test_a_port_that_is_listened_on_is_not_picked() -> None:
 def test_bad_addresses(address: str) -> None:
     with pytest.raises(ConfigurationError, match=r"the port is .*has to be host:port"):
         split_address(address, "the port")
+
+
+class TestHighAvailability:
+    def settings(self, overrides: dict[str, str] | None = None, previous: dict[str, str] | None = None) -> dict[str, str]:
+        with PortPool() as pool:
+            layout, given, before = Layout(Path("/x")), overrides or {}, previous or {}
+            alone = cluster_settings(layout, pool, overrides=given, queues={}, previous=before)
+            return add_ha(alone, layout, pool, overrides=given, previous=before)
+
+    def test_each_of_the_two_has_ports_of_its_own(self) -> None:
+        found = self.settings()
+        names = [f"{kind}-{number}" for kind in ("namenode", "resourcemanager", "zkfc") for number in (1, 2)]
+        addresses = [address for name in names for address in addresses_of(name, found).values()]
+        assert len(addresses) == len(set(addresses)) == 2 * (2 + 5 + 1)
+        assert all(address.startswith("127.0.0.1:") for address in addresses)
+
+    def test_nothing_names_a_third_one(self) -> None:
+        found = self.settings()
+        assert not {"yarn.resourcemanager.webapp.address", "dfs.namenode.rpc-address"} & set(found)
+        assert found["fs.defaultFS"] == "hdfs://knit"
+
+    def test_ports_of_the_last_time_are_taken_again(self) -> None:
+        first = self.settings()
+        again = self.settings(previous=first)
+        assert {key: value for key, value in again.items() if ":" in value} == {
+            key: value for key, value in first.items() if ":" in value
+        }
+
+    def test_overrides_name_one_of_the_two(self) -> None:
+        found = self.settings({"yarn.resourcemanager.webapp.address.rm2": "127.0.0.1:8088", "dfs.ha.log-roll.period": "9"})
+        assert found["yarn.resourcemanager.webapp.address.rm2"] == "127.0.0.1:8088"
+        assert found["dfs.ha.log-roll.period"] == "9"
+        with pytest.raises(ConfigurationError, match=r"two of that daemon. Add \.knit\.nn1 or \.knit\.nn2"):
+            self.settings({"dfs.namenode.http-address": "127.0.0.1:9870"})

@@ -337,8 +337,24 @@ class TestHighAvailability:
         second.answer = lambda h: ok(h) if len(second.requests) > 1 else nobody(h)
         assert session.get_json("cluster/metrics")
 
-    def test_no_active_one_names_them_all(self, pair):
+    def test_a_takeover_that_takes_its_time_is_waited_for_as_long_as_the_call_may_take(self, pair):
         first, second, session = pair
+        first.stop()
+        second.answer = lambda h: ok(h) if len(second.requests) > 8 else send(h, 307, NOBODY_TEXT, Refresh="1;url=/")
+        session.request("POST", "cluster/apps", json={"application-id": "x"})
+        assert len(second.requests) == 9
+
+    def test_one_that_fails_is_no_takeover(self, pair):
+        first, second, session = pair
+        first.answer = lambda h: send(h, 307, STANDBY_TEXT)
+        second.answer = lambda h: send(h, 503, b"out of order")
+        with pytest.raises(ClusterUnavailable, match="503"):
+            session.get_json("cluster/metrics")
+        assert len(second.requests) == 3
+
+    def test_no_active_one_names_them_all(self, daemons, session_of):
+        first, second = daemons
+        session = session_of(first.address, second.address, timeout=1)
         first.answer = lambda h: send(h, 307, NOBODY_TEXT, Refresh="1;url=/")
         second.stop()
         with pytest.raises(ClusterUnavailable, match="no active ResourceManager") as caught:

@@ -9,7 +9,6 @@ import org.apache.hadoop.yarn.api.records.ApplicationId;
 import org.apache.hadoop.yarn.api.records.ApplicationReport;
 import org.apache.hadoop.yarn.api.records.ApplicationSubmissionContext;
 import org.apache.hadoop.yarn.api.records.YarnApplicationState;
-import org.apache.hadoop.yarn.exceptions.ApplicationNotFoundException;
 import org.apache.hadoop.yarn.exceptions.YarnException;
 import org.json.JSONObject;
 
@@ -46,14 +45,15 @@ final class Submit {
     return awaitAccepted(call, resourceManager, id);
   }
 
-  /** Returns if the ResourceManager has the application after all. */
+  /**
+   * Returns if the ResourceManager has the application after all. Where it does not, the one that
+   * took the request may have died with it.
+   */
   private static void lookUpAfter(
       Exception failure, ApplicationClientProtocol resourceManager, ApplicationId id)
       throws Exception {
     try {
       Applications.fetch(resourceManager, id);
-    } catch (ApplicationNotFoundException e) {
-      throw failure;
     } catch (Exception e) {
       throw neverConnected(failure) ? failure : new SubmissionUncertain(failure);
     }

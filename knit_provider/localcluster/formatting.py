@@ -1,0 +1,98 @@
+"""What is made before the first start: HDFS's stores, and the place in ZooKeeper where NameNodes are elected."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+from knit_provider.localcluster import ha
+from knit_provider.localcluster.daemon import tail, title_of
+from knit_provider.localcluster.launch import Plan
+from knit_provider.localcluster.progress import first_lines
+from knit_provider.yarn.errors import ClusterUnavailable
+
+_HDFS = ("-format", "-nonInteractive")
+_ELECTION = ("-formatZK", "-force", "-nonInteractive")
+
+
+class Formatting:
+    """One start's making of stores. Nothing blocks: it is asked again and again until it is done."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Takes how daemons are run."""
+        self._plan = plan
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._election_begun = False
+
+    def begin(self) -> None:
+        """Begins to make the stores of a new HDFS."""
+        # Whatever is there is of a start that was cut short, before any file was stored.
+        data = self._plan.layout.data
+        for name in ("name", "name-1", "name-2", "edits", "blocks", "zookeeper"):
+            shutil.rmtree(data / name, ignore_errors=True)
+        self._run(self._plan.all_of("namenode")[0], _HDFS)
+
+    def stores_are_there(self) -> bool:
+        """Whether NameNodes may start.
+
+        Raises:
+            ClusterUnavailable: the store could not be made.
+        """
+        first, *others = self._plan.all_of("namenode")
+        if first not in self._running:
+            return True
+        if not self._done(first, _HDFS):
+            return False
+        for other in others:
+            # What a new standby would fetch from a running NameNode is this.
+            layout = self._plan.layout
+            shutil.copytree(ha.store_of(first, layout), ha.store_of(other, layout), dirs_exist_ok=True)
+        return True
+
+    def election_is_there(self) -> bool:
+        """Whether those who elect a NameNode may start; ZooKeeper has to be up.
+
+        It is made anew whenever ZooKeeper is started: no NameNode runs then, and what is left of the last election
+        would only have the next one wait until the dead are known to be dead.
+
+        Raises:
+            ClusterUnavailable: it could not be made.
+        """
+        name = self._plan.all_of("zkfc")[0]
+        if not self._election_begun:
+            self._election_begun = True
+            self._run(name, _ELECTION)
+        return name not in self._running or self._done(name, _ELECTION)
+
+    def end(self) -> None:
+        """Ends what is still at it."""
+        for process in self._running.values():
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    def _run(self, name: str, arguments: tuple[str, ...]) -> None:
+        launch = self._plan.launch(name, *arguments)
+        with launch.out.open("wb") as out:
+            self._running[name] = subprocess.Popen(
+                launch.command,
+                env=dict(launch.environment),
+                cwd=launch.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _done(self, name: str, arguments: tuple[str, ...]) -> bool:
+        code = self._running[name].poll()
+        if code is None:
+            return False
+        if code != 0:
+            launch = self._plan.launch(name, *arguments)
+            raise ClusterUnavailable(
+                f"The {title_of(name)} could not make its store (exit code {code}); {launch.log} ends with:\n"
+                + first_lines([*tail(launch.out, 10), *tail(launch.log, 10)])
+            )
+        del self._running[name]
+        return True
