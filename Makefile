@@ -83,11 +83,11 @@ test-java: ## JUnit
 	@mvn -B -q test
 	@echo "test-java: $$(cat target/surefire-reports/TEST-*.xml | grep -o '<testcase ' | wc -l) JUnit tests passed"
 
-# In this order, and in one run: the quick ones fail first, and all share one cluster. Prefect's server has ended when
-# Airflow's tests begin.
+# Two at a time (tests/conftest.py says what goes together): most of them wait. What shares the one cluster goes one after
+# the other in this order, so that Prefect's server has ended when Airflow's tests begin.
 test-python: packages $(READY) $(JAR) ## All of pytest
 	@$(MAKE) --no-print-directory test-prefect-newest
-	@$(BIN)/pytest tests/unit tests/fuzz tests/hadoop tests/dask tests/prefect tests/airflow tests/kerberos tests/tls tests/ha $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadgroup tests/unit tests/fuzz tests/hadoop tests/dask tests/prefect tests/airflow tests/kerberos tests/tls tests/ha $(ARGS)
 
 test-unit: $(READY) ## pytest without any daemon
 	@$(BIN)/pytest tests/unit tests/fuzz $(ARGS)

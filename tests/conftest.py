@@ -1,6 +1,9 @@
 """What all tests share: ``cluster``, a real Hadoop, and ``conda_channel``; each is made when first asked for."""
 
 import signal
+from pathlib import Path
+
+import pytest
 
 pytest_plugins = ["knit_provider.localcluster.pytest_plugin", "tests.channels"]
 
@@ -13,3 +16,14 @@ for number, handler in (
 ):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
+
+_ON_THEIR_OWN = ("kerberos", "tls", "ha")
+_WITHOUT_DAEMONS = ("unit", "fuzz")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the tests for ``--dist loadgroup``: what shares a cluster, and each module that needs none."""
+    for item in items:
+        folder, *rest = item.path.relative_to(Path(__file__).parent).parts
+        group = "/".join(rest) if folder in _WITHOUT_DAEMONS else folder if folder in _ON_THEIR_OWN else "cluster"
+        item.add_marker(pytest.mark.xdist_group(group))

@@ -1,4 +1,4 @@
-"""pytest fixtures ``cluster``, ``kerberos_cluster``, ``tls_cluster``, ``ha_cluster``: each one embedded Hadoop for the session.
+"""pytest fixtures ``cluster``, ``kerberos_cluster``, ``tls_cluster``, ``ha_cluster``: each a Hadoop for the session.
 
 All are checked for leftovers at the end.
 
