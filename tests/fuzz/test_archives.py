@@ -69,7 +69,7 @@ def unpack(archive, folder):
 
 @pytest.mark.parametrize("kind", [".tar", ".zip"])
 @pytest.mark.parametrize("is_environment", [False, True])
-@tries(250)
+@tries(60)
 @given(members=st.lists(member, min_size=1, max_size=6))
 @example(members=[("link", "a", "."), ("link", "b", "a/.."), ("file", "b/c", "a")])
 @example(members=[("link", "a", OUTSIDE), ("link", "b", "a"), ("file", "b/c", "a")])
@@ -105,7 +105,7 @@ def test_what_is_accepted_stays_in_its_folder(kind, is_environment, members):
 
 
 @pytest.mark.parametrize("kind", [".tar", ".tar.gz", ".zip"])
-@tries(120)
+@tries(40)
 @given(content=st.binary(max_size=1500), at=st.integers(0, 1500), length=st.integers(0, 40))
 def test_any_bytes(kind, content, at, length):
     """Garbage alone, and in the midst of a good archive."""
