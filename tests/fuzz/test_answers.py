@@ -223,7 +223,7 @@ def ask_everything(daemon: Daemon, who: str) -> None:
 
 
 @pytest.mark.parametrize("who", CALLS)
-@tries(12)
+@tries(8)
 @given(content=body, status=statuses, kind=kinds, location=st.sampled_from([None, "", "http://[", "//x", "x" * 3000]))
 def test_any_answer(daemon: Daemon, who: str, content: bytes, status: int, kind: str, location: str | None) -> None:
     headers = {} if location is None else {"Location": location}
@@ -255,7 +255,7 @@ def test_a_connection_that_breaks_off_within_an_answer(daemon: Daemon) -> None:
         api.find()
 
 
-@tries(80)
+@tries(50)
 @given(anything)
 def test_any_report(value) -> None:
     app = value if isinstance(value, dict) else {"progress": value, "amRPCAddress": value, "startedTime": value}
