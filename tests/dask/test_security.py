@@ -50,7 +50,9 @@ def test_every_port_of_every_process_wants_a_key(make: Callable[..., DaskYARNClu
     cluster.wait_for_workers(1, timeout=180)
     me = psutil.Process()
     # The ApplicationMaster's port has a test of its own.
-    processes = [p for p in of_application(cluster.app_id) if "ApplicationMasterMain" not in " ".join(p.cmdline())]
+    own_ones = [p for p in of_application(cluster.app_id) if "ApplicationMasterMain" not in " ".join(p.cmdline())]
+    # A worker gives itself a title, which Linux writes over the environment that it would be known by.
+    processes = {p for each in own_ones for p in (each, *each.children(recursive=True))}
     assert len(processes) >= 2, "a nanny and its worker"
     found = [(p, ip, port) for p in processes for ip, port in listening(p)]
     scheduler = int(cluster.scheduler_address.rpartition(":")[2])

@@ -23,7 +23,7 @@ scalars = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(),
-    st.sampled_from([0, -1, 2**31, 2**63, 2**64, 10**400, 10**5000, -(10**5000)]),
+    st.sampled_from([0, -1, 2**31, 2**63, 2**64, 10**400, -(10**4000)]),
     st.floats(),
     hostile,
     st.binary(max_size=10),

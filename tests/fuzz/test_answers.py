@@ -223,7 +223,7 @@ def ask_everything(daemon: Daemon, who: str) -> None:
 
 
 @pytest.mark.parametrize("who", CALLS)
-@tries(30)
+@tries(8)
 @given(content=body, status=statuses, kind=kinds, location=st.sampled_from([None, "", "http://[", "//x", "x" * 3000]))
 def test_any_answer(daemon: Daemon, who: str, content: bytes, status: int, kind: str, location: str | None) -> None:
     headers = {} if location is None else {"Location": location}
@@ -255,7 +255,7 @@ def test_a_connection_that_breaks_off_within_an_answer(daemon: Daemon) -> None:
         api.find()
 
 
-@tries(200)
+@tries(50)
 @given(anything)
 def test_any_report(value) -> None:
     app = value if isinstance(value, dict) else {"progress": value, "amRPCAddress": value, "startedTime": value}
@@ -263,7 +263,7 @@ def test_any_report(value) -> None:
     assert report.id == APP
 
 
-@tries(150)
+@tries(40)
 @given(st.text(max_size=60) | body.map(lambda raw: raw.decode("utf-8", "surrogateescape")) | st.just("\ud800"))
 @example("[" * 5000)
 @example("1" * 5000)
@@ -279,7 +279,7 @@ def test_results_of_the_corpus(path) -> None:
         combined([(CONTAINER, "s", 0, path.read_text())])
 
 
-@tries(150)
+@tries(40)
 @given(body | st.dictionaries(st.sampled_from(["secret", "certificate", "shared"]), answer).map(json.dumps))
 @example('{"secret": 5, "certificate": ""}')
 @example('{"secret": "a\\nb", "certificate": ""}')
@@ -292,7 +292,7 @@ def test_any_control_file(text) -> None:
         assert found.secret.isprintable()
 
 
-@tries(60)
+@tries(40)
 @given(answer)
 def test_any_configuration_of_a_cluster(value) -> None:
     conf = HadoopConf.load(autodetect=False, environ={})

@@ -63,13 +63,15 @@ def unpack(archive, folder):
     """Without any of the guards that Python's tarfile has."""
     with tarfile.open(archive) as opened:
         for info in opened:
-            with contextlib.suppress(OSError, KeyError, tarfile.TarError):
+            # A hard link to itself is what Python's own tarfile recurses on.
+            with contextlib.suppress(OSError, KeyError, RecursionError, tarfile.TarError):
                 opened.extract(info, folder, filter="fully_trusted")
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("kind", [".tar", ".zip"])
 @pytest.mark.parametrize("is_environment", [False, True])
-@tries(250)
+@tries(40)
 @given(members=st.lists(member, min_size=1, max_size=6))
 @example(members=[("link", "a", "."), ("link", "b", "a/.."), ("file", "b/c", "a")])
 @example(members=[("link", "a", OUTSIDE), ("link", "b", "a"), ("file", "b/c", "a")])
@@ -105,7 +107,7 @@ def test_what_is_accepted_stays_in_its_folder(kind, is_environment, members):
 
 
 @pytest.mark.parametrize("kind", [".tar", ".tar.gz", ".zip"])
-@tries(120)
+@tries(40)
 @given(content=st.binary(max_size=1500), at=st.integers(0, 1500), length=st.integers(0, 40))
 def test_any_bytes(kind, content, at, length):
     """Garbage alone, and in the midst of a good archive."""

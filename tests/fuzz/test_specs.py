@@ -92,7 +92,7 @@ def accepted_or_refused(document, base=None, name=None):
     assert ApplicationSpec.from_yaml(spec.to_yaml()) == spec
 
 
-@tries(400)
+@tries(150)
 @given(st.sampled_from(PLACES), anything)
 @example(("lifetime",), 10**400)
 @example(("lifetime",), "9" * 400 + " d")
@@ -100,7 +100,6 @@ def accepted_or_refused(document, base=None, name=None):
 @example(("staging",), "hdfs://[x")
 @example(("user",), 0)
 @example(("tags",), {"a", 1})
-@example(("name",), 10**5000)
 def test_any_value_at_any_place(place, value):
     document = copy.deepcopy(WHOLE)
     inner = document
@@ -127,7 +126,7 @@ def test_any_name_at_any_place(place, name, value):
     accepted_or_refused(document)
 
 
-@tries(80)
+@tries(40)
 @given(hostile, hostile)
 @example("~nobody-there/x", "~nobody-there/e.tar.gz")
 @example("~\0", "x")
@@ -136,13 +135,13 @@ def test_paths_beside_a_file(tmp_path, source, env):
     accepted_or_refused({"services": {"w": service}}, base=tmp_path)
 
 
-@tries(300)
+@tries(100)
 @given(anything)
 def test_any_document(value):
     accepted_or_refused(value)
 
 
-@tries(250)
+@tries(100)
 @given(st.text(" \n:-[]{}&*!?|>'\"%@`,#<a1.~=", max_size=60) | hostile)
 @example('lifetime: !!int ""')
 @example("lifetime: !!timestamp x")
@@ -151,6 +150,13 @@ def test_any_text_as_yaml_and_json(text):
     for read in (ApplicationSpec.from_yaml, ApplicationSpec.from_json):
         refused = refusal(lambda read=read: read(text), SpecError)
         assert refused is None or str(refused)
+
+
+@pytest.mark.parametrize("place", ["name", "lifetime", "max_attempts", "tags", "services", "reservation_id", "acls"])
+def test_numbers_that_python_refuses_to_print(place):
+    for value in (10**5000, [10**5000], {10**5000: 1}):
+        with pytest.raises(SpecError, match=place):
+            ApplicationSpec.from_dict({**WHOLE, place: value})
 
 
 @files("specs")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from knit_provider.yarn.config.addresses import Address, parse_address
 from knit_provider.yarn.config.defaults import FALLBACK_HOST, FALLBACK_NN_PORT
@@ -50,7 +49,8 @@ def nameservices(conf: HadoopConf) -> list[str]:
 def name_node(conf: HadoopConf) -> Address:
     """Host and RPC port of the default filesystem; the port is None for a nameservice and in a URI without one."""
     uri = default_fs(conf)
-    return parse_address(uri, DEFAULT_FS) if urlsplit(uri).netloc else Address(FALLBACK_HOST)
+    authority = uri.partition("://")[2].partition("/")[0]
+    return parse_address(uri, DEFAULT_FS) if authority else Address(FALLBACK_HOST)
 
 
 def rpc_address(conf: HadoopConf, filesystem: str) -> Address | None:

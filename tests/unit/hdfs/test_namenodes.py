@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 import threading
+import traceback
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -236,6 +237,21 @@ def test_a_datanode_without_tls_is_refused_behind_a_namenode_with_it(start, tmp_
     with pytest.raises(ClusterUnavailable, match="without TLS; that is refused"):
         NameNodes([address], "alice", verify=str(ca)).download("/x", 10)
     assert datanode.asked == []
+
+
+def test_a_token_is_in_no_log_and_no_traceback(start, dead_port, caplog):
+    """urllib3 logs the whole address of each request, and requests quotes that of one that failed."""
+    token = "the-token-itself"
+    with caplog.at_level("DEBUG"):
+        datanode = start(lambda *_: (200, b"content"))
+        nn = start(lambda *_: (200, {"Location": f"{datanode.address}/x?delegation={token}&op=OPEN"}))
+        assert NameNodes([nn.address], "alice", delegation=lambda: token).download("/x", 10) == b"content"
+    assert datanode.asked[0][2]["delegation"] == token
+    assert "delegation=..." in caplog.text
+    assert token not in caplog.text
+    with pytest.raises(KnitError) as caught:
+        NameNodes([f"http://127.0.0.1:{dead_port}"], "alice", delegation=lambda: token).call("GET", "X", "/x")
+    assert token not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_redirect_with_a_header_is_followed_as_well(start):

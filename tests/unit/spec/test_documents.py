@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from knit_provider.yarn.spec import ApplicationSpec, File, Master, Resources, Service, SpecError
@@ -75,6 +75,7 @@ def test_only_what_differs_from_the_defaults_is_written():
 text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])) | st.sampled_from(ODD)
 
 
+@settings(deadline=None)
 @given(st.lists(text, min_size=1), st.lists(text))
 @example(ODD, ODD)
 def test_odd_text_survives_yaml_and_json(arguments, values):
