@@ -89,16 +89,16 @@ def _room(knit: Knit, queue: str, amounts: Mapping[str, int]) -> str:
         return "the ResourceManager does not say why"
     if own is not None and own.state not in ("", "RUNNING"):
         return f"queue {queue} is {own.state}"
-    if own is not None and _share(own.raw, "absoluteUsedCapacity") >= _share(own.raw, "absoluteMaxCapacity", 100.0):
-        return f"queue {queue} is full"
     if not free:
         return "no node of the cluster is running"
+    full = own is not None and _share(own.raw, "absoluteUsedCapacity") >= _share(own.raw, "absoluteMaxCapacity", 100.0)
+    reasons = [f"queue {queue} is full"] if full else []
     # Old ResourceManagers tell the memory of their nodes only.
     told = {name: amount for name, amount in amounts.items() if name in free[0]}
     if not any(all(amount <= node.get(name, 0) for name, amount in told.items()) for node in free):
         most = {name: max(node.get(name, 0) for node in free) for name in told}
-        return f"no node has {_words(told)} free for queue {queue}; the most of {len(free)} is {_words(most)}"
-    return f"queue {queue} has not granted more yet"
+        reasons.append(f"no node has {_words(told)} free for queue {queue}; the most of {len(free)} is {_words(most)}")
+    return ", and ".join(reasons) or f"queue {queue} has not granted more yet"
 
 
 def _free(node: Mapping[str, Any]) -> dict[str, int]:

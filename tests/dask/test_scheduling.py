@@ -65,7 +65,7 @@ def test_named_resources_are_granted_or_the_reason_is_said(
     dask.wait_for_workers(2, timeout=120)
     (node,) = api_of(cluster).nodes()
     assert resource_of(node["usedResource"])["licences"] == 2, node
-    with pytest.raises(WaitTimeout, match=r"2 of 3 workers .* no node has .*1 licences free.* 0 licences"):
+    with pytest.raises(WaitTimeout, match=r"2 of 3 workers .*no node has .*1 licences free.* 0 licences"):
         dask.wait_for_workers(3, timeout=1)
     assert "2 of 3 workers" in dask._repr_html_()
     with Client(dask) as client:
