@@ -79,7 +79,6 @@ def _run(browser: Browser, server: AirflowServer, run_id: str) -> None:
     run = f"{server.url}/dags/word_count/runs/{quote(run_id, safe='')}"
     browser.open(run)
     browser.sees("word_count", "count", "merge")
-    browser.shoot("dag-run")
     browser.open(f"{run}/tasks/count")
     browser.sees("default 0 stderr (container_", "default 1 stderr (container_")
     browser.click("summary, [role=button], a, span", "default 1 stderr (container_", last=True)

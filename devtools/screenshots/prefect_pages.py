@@ -57,10 +57,10 @@ def _ask(server: PrefectServer, path: str, **body: Any) -> list[dict[str, Any]]:
 def _blocks(browser: Browser, ui: str) -> None:
     browser.open(f"{ui}/blocks/catalog/yarn-credentials/create")
     browser.sees("ResourceManager", "User", "Hadoop properties", "Kerberos principal", "Credential cache")
-    browser.shoot("yarn-credentials", height=2600)
+    browser.shoot("yarn-credentials", height=1300)
     browser.open(f"{ui}/blocks/catalog/yarn-job/create")
-    browser.sees("Command", "Containers", "Python environment", "Environment variables")
-    browser.shoot("yarn-job", height=2600)
+    browser.sees("Credentials", "Command", "Containers", "Python environment", "Environment variables")
+    browser.shoot("yarn-job", height=1300)
 
 
 def _flow_run(browser: Browser, server: PrefectServer, ui: str) -> None:
@@ -82,4 +82,4 @@ def _flow_run(browser: Browser, server: PrefectServer, ui: str) -> None:
 def _work_pool(browser: Browser, ui: str) -> None:
     browser.open(f"{ui}/work-pools/work-pool/hadoop/edit")
     browser.sees("Python environment", "Grace at cancellation")
-    browser.shoot("work-pool", height=2600)
+    browser.shoot("work-pool", height=1300)

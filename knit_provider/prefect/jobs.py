@@ -66,7 +66,9 @@ class YarnJob(JobBlock):
     _description = "A command in containers on Hadoop YARN."
 
     credentials: YarnCredentials | None = Field(
-        default=None, description="The cluster; without one, what the process's own Hadoop configuration says."
+        default=None,
+        title="Credentials",
+        description="The cluster; without one, what the process's own Hadoop configuration says.",
     )
     command: str | list[str] = Field(description="A shell command, or a list of arguments that no shell touches.")
     app_name: str | None = Field(default=None, title="Name", description="Shown in YARN; default flow and task.")
@@ -78,7 +80,9 @@ class YarnJob(JobBlock):
         title="Python environment",
         description="Archive of a packed environment (path or URI), or python:///path of an interpreter on every node.",
     )
-    envvars: dict[str, str] = Field(default_factory=dict, title="Environment variables")
+    envvars: dict[str, str] = Field(
+        default_factory=dict, title="Environment variables", description="Of the containers."
+    )
     files: list[str] | dict[str, str] = Field(
         default_factory=list, description="Paths or URIs for the containers: a list, or name there to source."
     )

@@ -208,18 +208,18 @@ def summary(report: ApplicationReport, url: str, containers: Sequence[Mapping[st
     lines = [
         f"# {_cell(report.name or report.id)}: {report.final_status}",
         "",
-        "| | |",
-        "|---|---|",
+        # As the table's head, which markdown cannot do without.
         f"| application | {f'[{report.id}]({url})' if url else report.id} |",
+        "|---|---|",
         f"| state | {report.state} |",
         f"| queue | {_cell(report.queue)} |",
         f"| user | {_cell(report.user)} |",
         f"| time | {seconds:.1f} s |",
     ]
     if containers:
-        lines += ["", "| container | service | index | node | state | exit code |", "|---|---|---|---|---|---|"]
+        lines += ["", "| container | service | index | state | exit code | node |", "|---|---|---|---|---|---|"]
         for c in containers[:_MOST_ROWS]:
-            cells = (c.get(key) for key in ("id", "service", "index", "node", "state", "exit_code"))
+            cells = (c.get(key) for key in ("id", "service", "index", "state", "exit_code", "node"))
             lines.append("| " + " | ".join("" if cell is None else _cell(cell) for cell in cells) + " |")
         if len(containers) > _MOST_ROWS:
             lines += ["", f"and {len(containers) - _MOST_ROWS} more."]

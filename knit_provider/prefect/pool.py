@@ -79,7 +79,9 @@ class YarnVariables(BaseVariables):
     """What a work pool and a deployment can set."""
 
     credentials: YarnCredentials | None = Field(
-        default=None, description="The cluster; without one, what the worker's own Hadoop configuration says."
+        default=None,
+        title="Credentials",
+        description="The cluster; without one, what the worker's own Hadoop configuration says.",
     )
     packed_env: str | None = Field(
         default=None,

@@ -59,7 +59,7 @@ def worker(server: PrefectServer, cluster: LocalCluster, credentials: YarnCreden
 @pytest.fixture(scope="module")
 def deployment(client: SyncPrefectClient, worker: WorkerProcess) -> Any:
     """The example's deployment in that pool."""
-    eventually(lambda: [pool for pool in client.read_work_pools() if pool.base_job_template])
+    eventually(lambda: [pool for pool in client.read_work_pools() if pool.base_job_template], seconds=240)
     example("in_a_container").deploy(POOL)
     return client.read_deployment_by_name("where-am-i/on-yarn")
 
@@ -84,7 +84,7 @@ def _ended(client: SyncPrefectClient, flow_run: FlowRun) -> FlowRun:
         now = client.read_flow_run(flow_run.id)
         return now if now.state is not None and now.state.is_final() else None
 
-    ended: FlowRun = eventually(look, seconds=150)
+    ended: FlowRun = eventually(look, seconds=300)
     return ended
 
 
@@ -160,7 +160,7 @@ def test_a_worker_in_place_of_one_that_died_watches_what_that_left(
         found = knit.yarn_api.find(tags=[worker_tag(flow_run.id)], states=["RUNNING"])
         return str(found[0]["id"]) if found else None
 
-    apps = eventually(lambda: all(found := [running(flow_run) for flow_run in runs]) and found)
+    apps = eventually(lambda: all(found := [running(flow_run) for flow_run in runs]) and found, seconds=200)
     for flow_run in runs:
         # As a flow's own process does when it begins.
         client.set_flow_run_state(flow_run.id, Running(), force=True)
