@@ -12,6 +12,7 @@ from knit_provider.cli.output import moment, print_json, print_table, say
 from knit_provider.yarn.errors import ConfigurationError, KnitError
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.rest.shapes import LIVE_STATES
+from knit_provider.yarn.rights import hides_details, may_not_view
 from knit_provider.yarn.spec import ApplicationSpec
 
 
@@ -73,7 +74,10 @@ def list_(knit: Knit, every: bool, app_type: str, mine: bool, as_json: bool) -> 
 def status(knit: Knit, app_id: str, as_json: bool) -> None:
     """Show an application, its services and containers."""
     app = knit.application(app_id)
-    found = app.status()
+    report = app.report()
+    found = dict(report.raw)
+    if hides_details(report, knit.user):
+        say(may_not_view(knit.user, app_id, report.user))
     services: dict[str, Any] = {}
     containers: list[dict[str, Any]] = []
     if found.get("state") == "RUNNING" and found.get("applicationType") == "knit":

@@ -34,8 +34,8 @@ def home(knit: Knit) -> str:
         if not connection.hdfs_home and connection.files.status(folder) is None:
             raise PermissionDenied(
                 f"{folder} does not exist, and {connection.user} may not make it. An administrator does: hdfs dfs "
-                f"-mkdir {folder} && hdfs dfs -chown {connection.user} {folder} && hdfs dfs -chmod 700 {folder}. Or name "
-                "another folder of yours with hdfs_home="
+                f"-mkdir {folder} && hdfs dfs -chown {connection.user} {folder} && hdfs dfs -chmod 700 {folder}. Or "
+                "name another folder with hdfs_home="
             ) from e
         raise
     if base.refusal:

@@ -433,8 +433,8 @@ class Application:
                 if report.user and report.user != me:
                     raise PermissionDenied(
                         f"{self.id} cannot be controlled by {me}: it is {report.user}'s, and what scales it lies in "
-                        f"{report.user}'s own folder in HDFS. No right of YARN's gives that to others: whoever may modify "
-                        f"it can kill it. Act as {report.user}, or, where the cluster allows it, with "
+                        f"{report.user}'s own folder in HDFS. No right of YARN's gives that to others: whoever may "
+                        f"modify it can kill it. Act as {report.user}, or, where the cluster allows it, with "
                         f"proxy_user={report.user!r}"
                     ) from e
                 raise KnitError(

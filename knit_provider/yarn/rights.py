@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+from knit_provider.yarn.errors import PermissionDenied
+
+if TYPE_CHECKING:
+    from knit_provider.yarn.report import ApplicationReport
 
 # What a NodeManager's container-executor says; {user} is found in its words.
 _NODES: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -30,7 +36,7 @@ _NODES: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def node_refusal(diagnostics: str) -> str | None:
-    """What to do about a node that refuses to run containers as their user; None where the words are about other things.
+    """What to do about a node that refuses to run anything as a user; None where the words are about other things.
 
     Args:
         diagnostics: of an application or a container.
@@ -62,10 +68,26 @@ def may_not_modify(user: str, app_id: str, owner: str = "") -> str:
     return _missing(user, app_id, owner, "modify", "MODIFY_APP")
 
 
+def require_view(report: ApplicationReport, user: str) -> None:
+    """Make sure that the ResourceManager shows more of an application than that it is there.
+
+    Raises:
+        PermissionDenied: it does not; who may give the right.
+    """
+    if hides_details(report, user):
+        raise PermissionDenied(may_not_view(user, report.id, report.user))
+
+
+def hides_details(report: ApplicationReport, user: str) -> bool:
+    """Whether the ResourceManager keeps an application's details from this user."""
+    # It leaves out times and places then, and says nothing of having done so.
+    return bool(report.user) and report.user != user and not report.started_ms
+
+
 def _missing(user: str, app_id: str, owner: str, right: str, name: str) -> str:
-    whose = f"its owner, {owner}," if owner else "its owner"
+    whose = f"Its owner, {owner}," if owner else "Its owner"
     return (
-        f"{user} lacks the right to {right} {app_id} ({name}). {whose[0].upper()}{whose[1:]} gives it at submission with "
-        f"acls: {{{right}_users: [{user}]}} or {right}_groups; administrators of the queue "
-        "(acl_administer_queue) and of the cluster (yarn.admin.acl) have it"
+        f"{user} lacks the right to {right} {app_id} ({name}). {whose} gives it at submission with acls: "
+        f"{{{right}_users: [{user}]}} or {right}_groups; administrators of the queue (acl_administer_queue) and of the "
+        "cluster (yarn.admin.acl) have it"
     )

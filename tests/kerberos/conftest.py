@@ -41,6 +41,12 @@ def environment(kerberos_cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("KRB5CCNAME", f"FILE:{tmp_path / 'nobody'}")
 
 
+def documented_conf(cluster: LocalCluster) -> dict[str, str]:
+    """The properties that the documentation's connection and block carry where no file of the cluster's is at hand."""
+    names = ("hadoop.security.authentication", "fs.defaultFS", "yarn.resourcemanager.principal")
+    return {name: cluster.settings[name] for name in (*names, "dfs.namenode.kerberos.principal")}
+
+
 @pytest.fixture
 def bridge() -> str:
     """What submits; a test may be parametrized over it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from knit_provider import Knit
 from knit_provider.localcluster.users import daemon_user
 from knit_provider.yarn.errors import KnitError, PermissionDenied
+from knit_provider.yarn.rest.nodemanager import NodeManager
 from tests.hadoop.eventually import eventually
 
 SERVICES = {"w": {"script": "echo said; sleep 300", "resources": {"memory": 64, "vcores": 1}}}
@@ -37,6 +39,10 @@ def test_a_stranger_sees_that_it_is_there_and_no_more(knit: Knit, bob: Knit) -> 
         theirs.logs()
     with pytest.raises(PermissionDenied, match=may_not_view):
         list(theirs.iter_logs())
+    (worker,) = (c for c in knit.get_containers() if c["service"])
+    node = NodeManager(bob.connection.session, knit.yarn_api.nodes()[0]["nodeHTTPAddress"])
+    with pytest.raises(PermissionDenied, match=rf"bob lacks the right to view {app_id}"):
+        node.read_log(worker["id"], "stdout", io.BytesIO())
     with pytest.raises(PermissionDenied, match=rf"bob lacks the right to modify {app_id} \(MODIFY_APP\)"):
         theirs.kill()
     for change in (lambda: theirs.scale("w", 2), lambda: theirs.add_containers(1), lambda: theirs.shutdown()):

@@ -1,8 +1,9 @@
-"""Airflow's operators and triggers where the cluster does not accept who they say they are: they fail at once."""
+"""Airflow: a connection that carries it all, and whom the cluster does not accept fails at once."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import tempfile
@@ -17,11 +18,14 @@ os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="knit-test-airflow
 pytest.importorskip("airflow.sdk")
 
 from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import Connection
 
 from knit_provider import Knit
+from knit_provider.hooks.connection import knit_arguments
 from knit_provider.localcluster import LocalCluster
 from knit_provider.operators.knit import KnitKillOperator, KnitStartOperator, KnitWaitOperator
 from knit_provider.triggers.knit import TROUBLE, KnitTrigger
+from tests.kerberos.conftest import USER, documented_conf
 
 
 @pytest.mark.parametrize(
@@ -65,3 +69,24 @@ def test_a_refusal_fails_at_once(
     assert (event["event"], event["error"]) == (TROUBLE, error)
     assert words in event["message"]
     assert set(admin.yarn_api.apps) == before
+
+
+def test_a_connection_that_carries_it_all(kerberos_cluster: LocalCluster) -> None:
+    """That of the documentation's page: no file on the worker, the keytab within."""
+    realm = kerberos_cluster.realm
+    host, _, port = kerberos_cluster.rm_web.rpartition(":")
+    extra = {
+        "hadoop_conf": documented_conf(kerberos_cluster),
+        "principal": realm.principal(USER),
+        "keytab_base64": base64.b64encode(realm.keytab(USER).read_bytes()).decode(),
+    }
+    connection = Connection(conn_id="c", conn_type="yarn", host=host, port=int(port), extra=json.dumps(extra))
+    warnings: list[str] = []
+    arguments, _ = knit_arguments(connection, warnings.append)
+    assert not warnings
+    knit = Knit(**arguments)
+    try:
+        app_id = knit.start("true")
+        assert knit.wait_for_completion(60), knit.status(app_id)
+    finally:
+        knit.close()

@@ -23,14 +23,17 @@ from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
 from knit_provider.prefect import YarnCredentials, YarnJob
 from knit_provider.yarn.errors import AuthenticationFailed
-from tests.kerberos.conftest import USER
+from tests.kerberos.conftest import USER, documented_conf
 from tests.kerberos.test_trouble import keytab_with
 
 
 def block(cluster: LocalCluster, keytab: Path) -> YarnCredentials:
-    """The cluster as a block that carries a keytab."""
+    """The cluster as the documentation has it: a block that carries all there is to know, keytab included."""
+    host, _, port = cluster.rm_web.rpartition(":")
     return YarnCredentials(
-        hadoop_conf_dir=str(cluster.conf_dir),
+        host=host,
+        port=int(port),
+        hadoop_conf=documented_conf(cluster),
         principal=cluster.realm.principal(USER),
         keytab_base64=base64.b64encode(keytab.read_bytes()).decode(),
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,32 @@ def test_threads_share_one_login(kerberos_cluster: LocalCluster) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(ask, range(40))) == {200}
+
+
+@pytest.mark.parametrize(("proof", "words"), [(None, "did not prove"), ("bm8gcHJvb2Y=", "is not who it says it is")])
+def test_a_server_has_to_prove_itself(kerberos_cluster: LocalCluster, proof: str | None, words: str) -> None:
+    """Whoever answers in a daemon's place has no key of its principal, and is believed nothing."""
+    realm = kerberos_cluster.realm
+
+    class Impostor(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            trusting = "Authorization" in self.headers
+            self.send_response(200 if trusting else 401)
+            value = f" {proof}" if trusting and proof else ""
+            if not trusting or proof:
+                self.send_header("WWW-Authenticate", f"Negotiate{value}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Impostor) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        auth = KerberosAuth(KerberosLogin(realm.principal("alice"), str(realm.keytab("alice"))))
+        with pytest.raises(AuthenticationFailed, match=words):
+            requests.get(f"http://127.0.0.1:{server.server_port}/", auth=auth, timeout=20)
+        server.shutdown()
 
 
 def test_tickets_of_a_keytab_are_got_anew(

@@ -79,9 +79,7 @@ def test_keys_that_cannot_be_told_apart_all_go() -> None:
 
 def test_without_a_keytab_it_is_refused(tmp_path: Path) -> None:
     no_keytab = connection(tmp_path, login=SimpleNamespace(principal=None, keytab=None))
-    with pytest.raises(
-        ConfigurationError, match=r"30 days, and its .* end after 7 days.*lifetime=604800"
-    ):
+    with pytest.raises(ConfigurationError, match=r"30 days, and its .* end after 7 days.*lifetime=604800"):
         keytab_for(no_keytab, 30 * DAY, collected(token(7)))
     with pytest.raises(ConfigurationError, match=r"no limit to its lifetime.*checks=False changes nothing"):
         keytab_for(no_keytab, None, collected(token(7)))

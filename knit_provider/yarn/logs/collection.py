@@ -16,6 +16,7 @@ from knit_provider.yarn.logs.aggregated import aggregated_logs, wait_for_aggrega
 from knit_provider.yarn.logs.inventory import KnownContainer, known_containers
 from knit_provider.yarn.logs.spool import SPOOL_BYTES, LogText, SpooledLog, finish, spooled_file
 from knit_provider.yarn.report import UNKNOWN, ApplicationReport
+from knit_provider.yarn.rights import require_view
 
 if TYPE_CHECKING:
     from knit_provider.yarn.application import Application
@@ -58,9 +59,11 @@ def collect(
         See :meth:`Application.logs`. A container whose logs could not be had has the key ``problem`` with the reason.
 
     Raises:
+        PermissionDenied: the application is somebody else's who has not let this user view it.
         KnitError: if the application has ended, had containers, and no log of any can be had; says where they lie.
     """
     report = app.report()
+    require_view(report, connection.user)
     known = known_containers(connection, app, report)
     if not shell and not report.terminal and report.state != UNKNOWN:
         found = _from_nodes(connection, known.values(), only)

@@ -15,6 +15,7 @@ from knit_provider.yarn.logs.aggregated import aggregated_logs, wait_for_aggrega
 from knit_provider.yarn.logs.chunk import LogChunk, LogCursor
 from knit_provider.yarn.logs.inventory import KnownContainer, known_containers
 from knit_provider.yarn.report import UNKNOWN, ApplicationReport
+from knit_provider.yarn.rights import require_view
 
 if TYPE_CHECKING:
     from knit_provider.yarn.application import Application
@@ -64,6 +65,7 @@ class _Follower:
         while True:
             try:
                 report = self._app.report()
+                require_view(report, self._connection.user)
                 self._known.update(known_containers(self._connection, self._app, report))
                 trouble_since = None
             except ClusterUnavailable as e:

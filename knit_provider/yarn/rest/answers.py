@@ -25,6 +25,7 @@ LARGEST_ANSWER = 128 * 2**20
 
 _APP_PATH = re.compile(r"/cluster/apps/(application_[^/?]*)")
 _CONTAINER_PATH = re.compile(r"/(container_(?:e\d+_)?\d+_\d+_\d+_\d+)(?=[/?]|$)")
+_NO_LOGS = re.compile(r"User \[([^\]]+)\] is not authorized to view the logs for application (application_\d+_\d+)")
 _FIRST_WORDS = 120
 
 
@@ -95,6 +96,10 @@ def error_of(answer: Answer, user: str) -> KnitError:
             f"{answer.url} does not accept the Kerberos ticket of {user} ({first_words(_reason(answer))}). Clocks that "
             "differ and a keytab of the daemon's that is out of date are the usual causes"
         )
+    refused = _NO_LOGS.search(answer.text[:2000])
+    if refused is not None:
+        # NodeManagers of Hadoop 3 say it with 500.
+        return PermissionDenied(f"{asked} was refused: {words}. {may_not_view(refused[1], refused[2])}")
     if answer.status == 403:
         hint = way_out(words) or _missing_right(answer, user)
         return PermissionDenied(f"user {user} may not do this ({asked}): {words}{f'. {hint}' if hint else ''}")

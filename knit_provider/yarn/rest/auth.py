@@ -86,14 +86,30 @@ class KerberosAuth(AuthBase):
 
     @staticmethod
     def _check_server(response: requests.Response, context: Any) -> None:
-        """Hadoop proves itself on success, but never on an error page."""
+        """Hadoop proves itself on success, but never on an error page, and not with every redirect.
+
+        Raises:
+            AuthenticationFailed: it does not, or proves to be somebody else.
+        """
+        place = response.url.partition("?")[0]
         token = _challenge(response)
-        if not token or response.status_code >= 400:
+        if not token:
+            if response.status_code < 300:
+                raise AuthenticationFailed(
+                    f"{place} took the Kerberos ticket and did not prove that it is who it says it is, as Hadoop does: "
+                    "either it is somebody else, or something in between removes WWW-Authenticate from its answers"
+                )
+            return
+        if response.status_code >= 400:
             return
         try:
             context.step(token)
+            # With an answer to send, an error is kept for the next look at the context.
+            proven = bool(context.complete)
         except import_gssapi().exceptions.GSSError as error:
-            raise AuthenticationFailed(f"{response.url.partition('?')[0]} is not who it says it is: {error}") from error
+            raise AuthenticationFailed(f"{place} is not who it says it is: {error}") from error
+        if not proven:
+            raise AuthenticationFailed(f"{place} is not who it says it is: its proof is none")
 
 
 class TokenAuth(AuthBase):
