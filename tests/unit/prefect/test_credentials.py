@@ -27,6 +27,7 @@ def test_fields_become_arguments() -> None:
         password="secret",
         scheme="https",
         gateway_path="/gateway/default/resourcemanager",
+        ca_bundle="/etc/ca.pem",
         namenode="nn:8020",
         hadoop_conf={"dfs.replication": "2"},
         bridge="rest",
@@ -40,6 +41,7 @@ def test_fields_become_arguments() -> None:
         "nn": "nn:8020",
         "pars": {"dfs.replication": "2"},
         "gateway_path": "/gateway/default/resourcemanager",
+        "ca_bundle": "/etc/ca.pem",
         "bridge": "rest",
         "principal": "alice@REALM",
     }
