@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, Kn
 from knit_provider.yarn.rest.active import ResourceManagers, is_redirect, is_standby
 from knit_provider.yarn.rest.answers import NOT_YARN, Answer, error_of
 from knit_provider.yarn.rest.auth import KerberosAuth
+from knit_provider.yarn.rest.gateway_path import SUFFIX, checked_path, rest_roots
 from knit_provider.yarn.rest.knox import CONF_PATHS, Topology, is_login_page
 from knit_provider.yarn.rest.password import PasswordAuth
 from knit_provider.yarn.rest.transport import Transport, Unanswered
@@ -33,10 +33,8 @@ TIMEOUT = 10.0
 
 _TRIES = 3
 _REPEATABLE = ("GET", "HEAD", "PUT", "DELETE")
-_WS = "/ws/v1/"
 # A standby answers these itself, so who answers them need not be the active one.
 _LOCAL = ("cluster/info", "/conf")
-_SUFFIX = re.compile(r"(/ws)?/v1/?$")
 
 
 class MayHaveTakenEffect(ClusterUnavailable):
@@ -115,8 +113,8 @@ class Session:
             self._managers = ResourceManagers(HadoopConf.load(autodetect=False, pars=given).rm_web_addresses())
         else:
             self._managers = ResourceManagers(self.conf.rm_web_addresses(scheme))
-        self.gateway_path = _checked_path(gateway_path or self.conf["gateway_path"])
-        self._roots = _roots(self.gateway_path)
+        self.gateway_path = checked_path(gateway_path or self.conf["gateway_path"])
+        self._roots = rest_roots(self.gateway_path)
         self._root: str | None = self._roots[0] if len(self._roots) == 1 else None
         self.topology = Topology.of(self.addresses[0], self.gateway_path) if self.gateway_path else None
         self.node_scheme: str | None = None
@@ -392,7 +390,7 @@ class Session:
 
     def gateway_prefix(self, root: str = "") -> str:
         """The path in front of the ResourceManager's own root."""
-        return _SUFFIX.sub("", root or self.gateway_path)
+        return SUFFIX.sub("", root or self.gateway_path)
 
     def _params(self, params: Mapping[str, Any] | None) -> dict[str, str]:
         sent = {key: str(value) for key, value in (params or {}).items() if value is not None}
@@ -444,22 +442,3 @@ def _split(location: str) -> SplitResult:
         return urlsplit(location)
     except ValueError:
         return urlsplit("")
-
-
-def _checked_path(path: str) -> str:
-    if not isinstance(path, str):
-        raise ConfigurationError(f"gateway_path={path!r} is a {type(path).__name__}; give a path")
-    path = path.strip().rstrip("/")
-    if path and (not path.startswith("/") or any(c in path for c in "?# \t\n") or ".." in path.split("/")):
-        raise ConfigurationError(
-            f"gateway_path={path!r} is not a path; it looks like '/gateway/default/resourcemanager'"
-        )
-    return path
-
-
-def _roots(gateway_path: str) -> list[str]:
-    if not gateway_path:
-        return [_WS]
-    if _SUFFIX.search(gateway_path):
-        return [f"{gateway_path}/"]
-    return [f"{gateway_path}/ws/v1/", f"{gateway_path}/v1/"]
