@@ -105,7 +105,9 @@ def test_an_application_outlives_the_active_one_and_then_both(
         ended = pool.submit(knit.wait_for_completion, 300)
         with redirects(standby, seen):
             took = kill_active(
-                ha_cluster, RM, {"rest": knit.status, "jvm": lambda: gateway.report(app_id), "containers": knit.get_containers}
+                ha_cluster,
+                RM,
+                {"rest": knit.status, "jvm": lambda: gateway.report(app_id), "containers": knit.get_containers},
             )
         record_property("after_the_takeover_of_yarn", took)
         print(f"\nafter the takeover of YARN, in seconds: {took}")
@@ -130,7 +132,7 @@ def test_an_application_outlives_the_active_one_and_then_both(
     assert [(tmp_path / name).read_text() for name in ("0", "1")] == ["once\n", "once\n"]
 
 
-class redirects:  # noqa: N801 - a context manager
+class redirects:
     """Notes which headers a ResourceManager's redirects have, while the block runs."""
 
     def __init__(self, address: str, seen: list[tuple[bool, bool]]) -> None:
