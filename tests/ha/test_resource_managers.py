@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -235,7 +236,7 @@ def test_a_standby_that_names_a_stranger_leads_nobody_there(
         def mislead(handler: Front, answer: requests.Response | None) -> bool:
             if answer is None or answer.status_code != 307:
                 return False
-            handler.redirect(answer.headers["Location"].replace(active, elsewhere), answer.content)
+            handler.redirect(urlsplit(answer.headers["Location"])._replace(netloc=elsewhere).geturl(), answer.content)
             return True
 
         with front(standby, mislead) as misled:
