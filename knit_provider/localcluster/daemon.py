@@ -83,8 +83,8 @@ class Daemon:
     """A daemon of a cluster.
 
     Attributes:
-        name: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver``, ``nodemanager-N`` or ``kdc``; with high
-            availability ``namenode-N``, ``resourcemanager-N``, ``zkfc-N`` and ``zookeeper``.
+        name: ``namenode``, ``datanode``, ``resourcemanager``, ``historyserver``, ``nodemanager-N`` or ``kdc``; with
+            high availability ``namenode-N``, ``resourcemanager-N``, ``zkfc-N`` and ``zookeeper``.
         addresses: property -> ``host:port`` that it listens on.
     """
 

@@ -113,7 +113,7 @@ def arguments_of(name: str, settings: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def names(kind: str, settings: Mapping[str, str]) -> list[str]:
-    """The daemons of a kind that comes alone or in twos: ``namenode``, ``resourcemanager``; ``zkfc``, which may be none."""
+    """The daemons of a kind that comes alone or in twos, ``namenode`` or ``resourcemanager``, or not: ``zkfc``."""
     if not is_ha(settings):
         return [] if kind == "zkfc" else [kind]
     return [*{"namenode": NN_IDS, "resourcemanager": RM_IDS, "zkfc": ZKFCS}[kind]]
@@ -191,6 +191,8 @@ def _hdfs(layout: Layout, zookeeper: str) -> dict[str, str]:
         # A standby is a second behind in place of one to two minutes, and so takes over at once.
         "dfs.ha.log-roll.period": "5",
         "dfs.ha.tail-edits.period": "1",
+        # One that hangs is found out after 15 s in place of 45.
+        "ha.health-monitor.rpc-timeout.ms": "15000",
         # A NameNode that is gone need not be asked for long whether it lets go.
         "ha.failover-controller.graceful-fence.rpc-timeout.ms": "2000",
     }

@@ -135,7 +135,7 @@ def test_a_takeover_from_beginning_to_end(pair: Pair) -> None:
     """One story, because each step needs the one before it."""
     api = pair.api()
     # One that does not wait for a takeover which nobody is to bring about.
-    hasty = pair.api(timeout=2)
+    hasty = pair.api(timeout=5)
     first, second = api.session.addresses
 
     # Nobody is active: the redirect leads nowhere.

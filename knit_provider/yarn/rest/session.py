@@ -32,6 +32,7 @@ TIMEOUT = 10.0
 """Seconds that one call may take, whatever it has to try (default)."""
 
 _TRIES = 3
+_SHORTEST_TRY = 0.5
 _REPEATABLE = ("GET", "HEAD", "PUT", "DELETE")
 # A standby answers these itself, so who answers them need not be the active one.
 _LOCAL = ("cluster/info", "/conf")
@@ -204,8 +205,10 @@ class Session:
 
         def given_up(state: tenacity.RetryCallState) -> bool:
             failure = state.outcome.exception() if state.outcome is not None else None
-            waits = isinstance(failure, _Passing) and failure.takeover
-            return time.monotonic() >= deadline or (state.attempt_number >= _TRIES and not waits)
+            if isinstance(failure, _Passing) and failure.takeover:
+                # A last try that is cut short would say that nobody answers, in place of what is wrong.
+                return time.monotonic() + state.upcoming_sleep + _SHORTEST_TRY >= deadline
+            return time.monotonic() >= deadline or state.attempt_number >= _TRIES
 
         retrying = tenacity.Retrying(
             stop=given_up,

@@ -137,7 +137,9 @@ def test_bad_addresses(address: str) -> None:
 
 
 class TestHighAvailability:
-    def settings(self, overrides: dict[str, str] | None = None, previous: dict[str, str] | None = None) -> dict[str, str]:
+    def settings(
+        self, overrides: dict[str, str] | None = None, previous: dict[str, str] | None = None
+    ) -> dict[str, str]:
         with PortPool() as pool:
             layout, given, before = Layout(Path("/x")), overrides or {}, previous or {}
             alone = cluster_settings(layout, pool, overrides=given, queues={}, previous=before)
@@ -163,7 +165,9 @@ class TestHighAvailability:
         }
 
     def test_overrides_name_one_of_the_two(self) -> None:
-        found = self.settings({"yarn.resourcemanager.webapp.address.rm2": "127.0.0.1:8088", "dfs.ha.log-roll.period": "9"})
+        found = self.settings(
+            {"yarn.resourcemanager.webapp.address.rm2": "127.0.0.1:8088", "dfs.ha.log-roll.period": "9"}
+        )
         assert found["yarn.resourcemanager.webapp.address.rm2"] == "127.0.0.1:8088"
         assert found["dfs.ha.log-roll.period"] == "9"
         with pytest.raises(ConfigurationError, match=r"two of that daemon. Add \.knit\.nn1 or \.knit\.nn2"):
