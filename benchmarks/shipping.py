@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(scratch)
         with LocalCluster(
             # One node: a later job finds the archive unpacked there.
-            options.cluster or folder / "cluster", **({} if options.cluster else {"nodes": 1})
+            options.cluster or folder / "cluster",
+            **({} if options.cluster else {"nodes": 1}),
         ) as cluster:
             bench = _Bench(cluster, folder, options.rounds)
             results = {f"{size} MB": bench.size(size) for size in sizes}

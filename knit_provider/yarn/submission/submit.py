@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from knit_provider.yarn.bridge.base import Acls, LocalResource, LogAggregation, Submission
 from knit_provider.yarn.control import ControlCredentials
-from knit_provider.yarn.errors import ApplicationNotFound, ConfigurationError, SubmissionRejected
+from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.files.port import FileStatus, RemoteFileExists
 from knit_provider.yarn.files.transfer import DIGESTS, Shipped, Transfer
 from knit_provider.yarn.rest.shapes import check_app_id
@@ -28,7 +28,6 @@ from knit_provider.yarn.submission.am_classes import classes_of
 from knit_provider.yarn.submission.am_document import am_document
 from knit_provider.yarn.submission.handing_over import hand_over, submitted_before, undo
 from knit_provider.yarn.submission.housekeeping import sweep_in_background
-from knit_provider.yarn.submission.ledger import read_ledger
 from knit_provider.yarn.submission.lifetime import set_lifetime_when_running
 from knit_provider.yarn.submission.preflight import preflight
 from knit_provider.yarn.submission.scripts import RUN_SCRIPT, master_script, script_name, service_script
