@@ -96,7 +96,7 @@ public final class TokenKeeper {
       delivered = false;
       passedOn.renewed(fresh.credentials, dueMs, now + fresh.intervalMs);
       Log.info("new tokens, for " + fresh.intervalMs / 1000 + " s");
-    } catch (IOException | RuntimeException e) {
+    } catch (IOException | RuntimeException | LinkageError e) {
       Log.warn("no new tokens could be got from the keytab, trying again", e);
       dueMs = clock.wallMs() + retryMs();
     } catch (InterruptedException e) {
