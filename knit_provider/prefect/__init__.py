@@ -5,7 +5,6 @@ and in its server; so nothing here imports more of knit-provider than names befo
 """
 
 from knit_provider.prefect.credentials import YarnCredentials
-from knit_provider.prefect.decorators import yarn
 from knit_provider.prefect.flows import run_yarn_app
 from knit_provider.prefect.hooks import kill_yarn_apps_on_cancellation
 from knit_provider.prefect.job_run import YarnJobRun
@@ -31,5 +30,4 @@ __all__ = [
     "run_yarn_app",
     "start_yarn_app",
     "wait_for_yarn_app",
-    "yarn",
 ]

@@ -8,7 +8,6 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.workers.base import BaseJobConfiguration, BaseVariables
 from pydantic import Field, field_validator
 
-from knit_provider.prefect.bundles import bundle_in
 from knit_provider.prefect.credentials import YarnCredentials
 from knit_provider.prefect.jobs import YarnJob
 
@@ -50,12 +49,6 @@ class YarnJobConfiguration(BaseJobConfiguration):
         python = '"$PYTHON_BIN"' if self.packed_env else "python3"
         self.command: str | None = self.command or f"exec {python} -m prefect flow-run execute"
         super().prepare_for_flow_run(flow_run, *args, **kwargs)
-        bundle = bundle_in(self.command)
-        if bundle is not None:
-            if isinstance(self.files, dict):
-                self.files = {**self.files, bundle.name: str(bundle)}
-            else:
-                self.files = [*self.files, str(bundle)]
 
     def job(self, flow_run_id: object) -> YarnJob:
         """The container as a job of one."""

@@ -13,12 +13,11 @@ from uuid import UUID
 
 import anyio
 import anyio.abc
-from prefect.client.schemas.objects import FlowRun, WorkPool
+from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound, ObjectNotFound
 from prefect.states import Cancelled, Crashed
 from prefect.workers.base import BaseWorker, BaseWorkerResult
 
-from knit_provider.prefect.bundles import bundle_in, with_storage
 from knit_provider.prefect.credentials import YarnCredentials
 from knit_provider.prefect.looks import LOGO
 from knit_provider.prefect.pool import YarnJobConfiguration, YarnVariables, worker_tag
@@ -55,11 +54,6 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._watched: set[UUID] = set()
-
-    @property
-    def work_pool(self) -> WorkPool:
-        """The work pool, as the server has it."""
-        return with_storage(super().work_pool)
 
     async def start(
         self, run_once: bool = False, with_healthcheck: bool = False, printer: Callable[..., None] = print
@@ -138,14 +132,8 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
                 partial(kill_tagged, knit, worker_tag(flow_run.id), "its flow run was scheduled anew", logger)
             )
         logger.info("Submitting %s (%s) to queue %s: %s", app_id, spec.name, spec.queue, application_url(knit, app_id))
-        try:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(partial(knit.submit, spec, app_id=app_id, bound=False))
-        finally:
-            # It is the application's from here on.
-            bundle = bundle_in(configuration.command)
-            if bundle is not None:
-                bundle.unlink(missing_ok=True)
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(partial(knit.submit, spec, app_id=app_id, bound=False))
         return app_id
 
     async def _wait(

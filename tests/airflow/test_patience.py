@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -49,8 +50,10 @@ def test_a_resource_manager_that_dies_and_comes_back(
     gate: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    name = f"patient-{uuid4().hex}"
     operator = KnitStartOperator(
         task_id="patient",
+        app_name=name,
         command=f"while [ ! -e {gate} ]; do sleep 0.2; done; echo through the gate",
         poll_interval=1,
     )
@@ -62,7 +65,7 @@ def test_a_resource_manager_that_dies_and_comes_back(
         return [line for line in said.splitlines() if "asking again" in line and of in line]
 
     waits = pool.submit(operator.execute, {})
-    (app,) = eventually(lambda: applications("patient", "RUNNING"))
+    (app,) = eventually(lambda: applications(name, "RUNNING"))
     app_id = app["id"]
     defers = pool.submit(fire, KnitTrigger(app_id, poll_interval=1))
     cluster.daemons["resourcemanager"].kill()
@@ -76,7 +79,7 @@ def test_a_resource_manager_that_dies_and_comes_back(
     assert waits.result(120) == app_id
     event = defers.result(120)
     assert (event["event"], event["final_status"]) == (ENDED, "SUCCEEDED")
-    assert [a["id"] for a in applications("patient")] == [app_id]
+    assert [a["id"] for a in applications(name)] == [app_id]
     lines()
     assert said.count("through the gate") == 1
 
@@ -84,20 +87,22 @@ def test_a_resource_manager_that_dies_and_comes_back(
 def test_no_room_for_longer_than_pending_timeout(
     cluster: LocalCluster, pool: ThreadPoolExecutor, applications: Applications, knit: Knit
 ) -> None:
+    name = f"pends-{uuid4().hex}"
+
     def start(**arguments: Any) -> Any:
-        return KnitStartOperator(task_id="pends", command="true", poll_interval=1, **arguments).execute({})
+        return KnitStartOperator(task_id="t", app_name=name, command="true", poll_interval=1, **arguments).execute({})
 
     for node in cluster.nodes:
         # It says nothing any more, so nothing is placed there.
         node.kill(signal.SIGSTOP)
     try:
         defers = pool.submit(fire, KnitTrigger(start(wait_for_completion=False), poll_interval=1, pending_timeout=2))
-        with pytest.raises(ApplicationKilled, match=r"ACCEPTED in queue default .*pending_timeout is 2 s"):
+        with pytest.raises(ApplicationKilled, match=r"ACCEPTED in queue root\.default .*pending_timeout is 2 s"):
             start(pending_timeout=2)
         event = defers.result(60)
         assert event["event"] == PENDING
         assert "pending_timeout is 2 s" in event["message"]
-        assert [a["state"] for a in applications("pends")] == ["KILLED"] * 2
+        assert [a["state"] for a in applications(name)] == ["KILLED"] * 2
     finally:
         for node in cluster.nodes:
             node.kill(signal.SIGCONT)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 import site
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from prefect.states import Cancelling, Running, Scheduled
 from devtools.prefect_server import PrefectServer
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
-from knit_provider.prefect import YarnCredentials, YarnWorker, yarn
+from knit_provider.prefect import YarnCredentials, YarnWorker
 from knit_provider.prefect.pool import YarnJobConfiguration, worker_tag
 from tests.hadoop.eventually import eventually
 from tests.hadoop.packed import pack
@@ -100,17 +98,6 @@ def test_a_flow_runs_in_a_container(begin: Any, client: SyncPrefectClient, knit:
     eventually(lambda: hello.search(said(client, ended.id)))
     eventually(lambda: knit.status(app["id"])["finalStatus"] == "SUCCEEDED")
     assert app["user"] == "alice"
-
-
-def test_a_decorated_flow_runs_in_a_container(deployment: Any, client: SyncPrefectClient, knit: Knit) -> None:
-    on_yarn = yarn(POOL, **{**deployment.job_variables, "files": [__file__]})
-    state = on_yarn(example("in_a_container").where_am_i)(greeting="greetings", return_state=True)
-    assert state.is_completed(), state
-    flow_run_id = state.state_details.flow_run_id
-    (app,) = knit.yarn_api.find(tags=[worker_tag(flow_run_id)])
-    hello = re.compile(rf"greetings from container_\w*{app['id'].partition('_')[2]}_01_000002")
-    eventually(lambda: hello.search(said(client, flow_run_id)))
-    assert list(Path(tempfile.gettempdir(), f"knit-bundles-{getpass.getuser()}").iterdir()) == []
 
 
 def test_cancelling_a_flow_run_ends_its_application(begin: Any, client: SyncPrefectClient, knit: Knit) -> None:

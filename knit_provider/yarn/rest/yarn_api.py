@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from knit_provider.yarn.config import HadoopConf
-from knit_provider.yarn.errors import ApplicationNotFound, ConfigurationError
+from knit_provider.yarn.errors import ApplicationNotFound, ClusterUnavailable, ConfigurationError
 from knit_provider.yarn.kerberos import KerberosLogin
 from knit_provider.yarn.rest import containers
 from knit_provider.yarn.rest.auth import kerberos_auth
@@ -186,12 +186,25 @@ class YARNAPI(ClusterView):
 
         Raises:
             ApplicationNotFound: if it doesn't know it, which says nothing about how it ended.
+            ClusterUnavailable: also if it has just been started and has not read yet what it knew.
         """
         app_id = check_app_id(app_id)
-        found = [app for app in items(self.session.get_json(f"cluster/apps/{app_id}"), "app") if app.get("id")]
+        try:
+            found = [app for app in items(self.session.get_json(f"cluster/apps/{app_id}"), "app") if app.get("id")]
+        except ApplicationNotFound:
+            self._refuse_while_it_starts()
+            raise
         if not found:
             raise ApplicationNotFound(f"the ResourceManager at {self.host_port} says nothing about {app_id}")
         return found[0]
+
+    def _refuse_while_it_starts(self) -> None:
+        """A ResourceManager answers before it has recovered its applications, and then says it knew none of them."""
+        state = str(self.cluster_info().get("haState") or "ACTIVE")
+        if state != "ACTIVE":
+            raise ClusterUnavailable(
+                f"the ResourceManager at {self.host_port} is {state}: it has not recovered its applications yet"
+            )
 
     def state(self, app_id: str) -> str:
         """An application's state: NEW, NEW_SAVING, SUBMITTED, ACCEPTED, RUNNING, FINISHED, FAILED or KILLED."""
