@@ -362,6 +362,10 @@ class LocalCluster:
                 "Choose another folder, or delete this one: knit cluster down --delete"
             )
         ha = self._ha if self._ha is not None else bool(previous and availability.is_ha(previous.settings))
+        if ha and kerberos:
+            raise ConfigurationError(
+                "The embedded Hadoop has Kerberos or high availability, not both at once: nobody has tried that."
+            )
         if previous and availability.is_ha(previous.settings) != ha and self._layout.formatted.exists():
             with_or_without = ("without", "with") if ha else ("with", "without")
             raise ConfigurationError(
