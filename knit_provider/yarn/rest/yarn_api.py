@@ -164,7 +164,13 @@ class YARNAPI(ClusterView):
             user: of this user.
             queue: in this queue.
             limit: at most so many.
+
+        Raises:
+            ClusterUnavailable: also, where it is asked for tags, if the ResourceManager has just been started and has not
+                read yet what it knew: nobody should start what runs already.
         """
+        if tags:
+            self._refuse_while_it_starts()
         limit = None if limit is None else check_int(limit, "limit", minimum=1)
         found = self.session.get_json(
             "cluster/apps",
@@ -189,11 +195,13 @@ class YARNAPI(ClusterView):
             ClusterUnavailable: also if it has just been started and has not read yet what it knew.
         """
         app_id = check_app_id(app_id)
+        path = f"cluster/apps/{app_id}"
         try:
-            found = [app for app in items(self.session.get_json(f"cluster/apps/{app_id}"), "app") if app.get("id")]
+            answer = self.session.get_json(path)
         except ApplicationNotFound:
             self._refuse_while_it_starts()
-            raise
+            answer = self.session.get_json(path)  # it may have recovered just now
+        found = [app for app in items(answer, "app") if app.get("id")]
         if not found:
             raise ApplicationNotFound(f"the ResourceManager at {self.host_port} says nothing about {app_id}")
         return found[0]
