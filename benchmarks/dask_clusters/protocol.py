@@ -46,15 +46,24 @@ class Processes:
         return found
 
     def cpu_seconds(self) -> float:
-        """Of all processes in the workers' containers, with what has ended there."""
-        containers = set(self.workers().values())
-        total = 0
+        """Of the workers' processes and all below them, with what has ended there.
+
+        By parents and not by the environment, which whoever sets a title of its own overwrites, as dask's workers do.
+        """
+        used: dict[int, int] = {}
+        children: dict[int, list[int]] = {}
         for folder in Path("/proc").iterdir():
-            if folder.name.isdigit() and self._container_of(folder) in containers:
-                # utime, stime, and those of children that were waited for; the name before may hold anything.
-                fields = _read(folder / "stat").rpartition(b")")[2].split()
-                # A child that is alive counts itself, one that was waited for is counted by who is its parent there.
-                total += sum(int(field) for field in fields[11:15])
+            # The name before the bracket may hold anything. Then: state, parent, ...
+            fields = _read(folder / "stat").rpartition(b")")[2].split() if folder.name.isdigit() else []
+            if fields:
+                children.setdefault(int(fields[1]), []).append(int(folder.name))
+                # utime, stime, and those of children that were waited for; one that is alive counts itself.
+                used[int(folder.name)] = sum(int(field) for field in fields[11:15])
+        total, left = 0, list(self.workers())
+        while left:
+            pid = left.pop()
+            total += used.get(pid, 0)
+            left += children.get(pid, ())
         return total / _TICKS
 
     def _container_of(self, folder: Path) -> bytes | None:
@@ -106,5 +115,9 @@ def measure(begin: Callable[[], Any], words: Sequence[str], many: int) -> None:
         until(lambda: not processes.workers())
         found["down"] = time.monotonic() - again
     finally:
-        cluster.close()
+        try:
+            cluster.close()
+        except Exception as e:
+            # dask-yarn's application ends by itself with its last worker, and its close() fails then.
+            print(f"close() failed: {e}", file=sys.stderr)
     print(json.dumps(found), file=sys.__stdout__, flush=True)
