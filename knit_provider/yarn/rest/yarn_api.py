@@ -166,8 +166,8 @@ class YARNAPI(ClusterView):
             limit: at most so many.
 
         Raises:
-            ClusterUnavailable: also, where it is asked for tags, if the ResourceManager has just been started and has not
-                read yet what it knew: nobody should start what runs already.
+            ClusterUnavailable: also, where it is asked for tags, if the ResourceManager has just been started and has
+                not read yet what it knew: nobody should start what runs already.
         """
         if tags:
             self._refuse_while_it_starts()
