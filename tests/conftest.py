@@ -4,6 +4,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long one example takes says what else the machine does.
+settings.register_profile("knit", deadline=None)
+settings.load_profile("knit")
 
 pytest_plugins = ["knit_provider.localcluster.pytest_plugin", "tests.channels"]
 

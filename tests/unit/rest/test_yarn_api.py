@@ -87,6 +87,42 @@ class TestSeveralResourceManagers:
         assert "refused" in found[dead.url]
 
 
+class TestOneThatRecovers:
+    """It answers before it has read what it knew; who believes that starts a job twice."""
+
+    @pytest.fixture
+    def recovering(self, daemon, session_of):
+        """An API, and what its ResourceManager says of itself."""
+        says = {"haState": "INITIALIZING"}
+
+        def answer(handler):
+            if handler.path.startswith("/ws/v1/cluster/info"):
+                info(says["haState"])(handler)
+            elif APP in handler.path and says["haState"] == "ACTIVE":
+                send(handler, 200, {"app": {"id": APP, "state": "RUNNING"}})
+            elif APP in handler.path:
+                remote_exception(handler, 404, "NotFoundException", "app not found")
+            else:
+                send(handler, 200, {"apps": {"app": [{"id": APP}]}})
+
+        daemon.answer = answer
+        return YARNAPI(session=session_of(daemon.address)), says
+
+    def test_says_of_no_application_that_it_is_forgotten(self, recovering):
+        api, says = recovering
+        with pytest.raises(ClusterUnavailable, match="has not recovered its applications"):
+            api.status(APP)
+        says["haState"] = "ACTIVE"
+        assert api.status(APP)["state"] == "RUNNING"
+
+    def test_has_no_list_by_tags(self, recovering):
+        api, says = recovering
+        with pytest.raises(ClusterUnavailable, match="has not recovered its applications"):
+            api.find(tags=["one"])
+        says["haState"] = "ACTIVE"
+        assert [app["id"] for app in api.find(tags=["one"])] == [APP]
+
+
 class TestIdentity:
     def conf(self, *pairs):
         return {"properties": [{"key": k, "value": v, "resource": r} for k, v, r in pairs]}
