@@ -26,6 +26,8 @@ _ON_THEIR_OWN = ("kerberos", "tls", "ha")
 _WITHOUT_DAEMONS = ("unit", "fuzz")
 
 
+# First: xdist looks for the groups at this moment, too.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group the tests for ``--dist loadgroup``: what shares a cluster, and each module that needs none."""
     for item in items:

@@ -44,6 +44,8 @@ _DEADLINE = 60.0
 _POST_TIMEOUT = 30.0
 _FIRST_POLL = 0.005
 _LAST_POLL = 0.1
+# What the ResourceManager says to one of two submissions of an id at the same moment. To a later one it says yes.
+_AT_ONCE = "already present! Cannot add a duplicate"
 
 
 class RestBridge:
@@ -150,7 +152,10 @@ class RestBridge:
         elif isinstance(error, ConfigurationError):
             # What the ResourceManager says to a request that it has understood is a rejection.
             remote = answer.remote_exception()
-            raise SubmissionRejected(plain(remote["message"]) if remote else str(error)) from None
+            message = plain(remote["message"]) if remote else str(error)
+            if _AT_ONCE in message:
+                return  # how that one goes is ours to wait for
+            raise SubmissionRejected(message) from None
         else:
             raise error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from knit_provider.yarn.report import ApplicationReport
 from knit_provider.yarn.rest.nodemanager import LogFile
 
 APP = "application_1_0001"
+ALICE = SimpleNamespace(user="alice")
 CONTAINER = KnownContainer("container_1_0001_01_000002", "node:1", "node:2", "default", 0)
 
 
@@ -43,11 +45,11 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("states", [("RUNNING", "FINISHED"), ("FINISHED",)])
 def test_they_are_fetched_from_where_they_went(nodes: dict[str, dict[str, Any]], states: tuple[str, ...]) -> None:
     nodes[CONTAINER.id] = {"id": CONTAINER.id, "stdout": "whole"}
-    found = collection.collect(None, App(*states), retries=0)  # type: ignore[arg-type]
+    found = collection.collect(ALICE, App(*states), retries=0)  # type: ignore[arg-type]
     assert found[CONTAINER.id]["stdout"] == "whole"
 
 
 def test_what_is_nowhere_yet_is_not_taken_for_empty(nodes: dict[str, dict[str, Any]]) -> None:
-    found = collection.collect(None, App("FINISHED"), retries=0)  # type: ignore[arg-type]
+    found = collection.collect(ALICE, App("FINISHED"), retries=0)  # type: ignore[arg-type]
     assert "stdout" not in found[CONTAINER.id]
     assert "ask again" in found[CONTAINER.id]["problem"]

@@ -23,6 +23,9 @@ final class Submit {
   private static final long FIRST_POLL_MS = 5;
   private static final long LAST_POLL_MS = 100;
 
+  /** What is said to one of two submissions of an id at the same moment; to a later one, yes. */
+  private static final String AT_ONCE = "already present! Cannot add a duplicate";
+
   private Submit() {}
 
   static Object run(Call call) throws Exception {
@@ -36,6 +39,7 @@ final class Submit {
       resourceManager.submitApplication(SubmitApplicationRequest.newInstance(context));
     } catch (Exception e) {
       if (!Errors.type(e).equals(Errors.CLUSTER_UNAVAILABLE)
+          && !String.valueOf(e.getMessage()).contains(AT_ONCE)
           && !(Errors.unwrap(e) instanceof InterruptedException)) {
         throw refusal(e);
       }
