@@ -87,7 +87,7 @@ test-java: ## JUnit
 # the other in this order, so that Prefect's server has ended when Airflow's tests begin.
 test-python: packages $(READY) $(JAR) ## All of pytest
 	@$(MAKE) --no-print-directory test-prefect-newest
-	@$(BIN)/pytest -n 2 --dist loadgroup tests/unit tests/fuzz tests/hadoop tests/dask tests/prefect tests/airflow tests/kerberos tests/tls tests/ha $(ARGS)
+	@$(BIN)/pytest -n 2 tests/unit tests/fuzz tests/hadoop tests/dask tests/prefect tests/airflow tests/kerberos tests/tls tests/ha $(ARGS)
 
 test-unit: $(READY) ## pytest without any daemon
 	@$(BIN)/pytest tests/unit tests/fuzz $(ARGS)

@@ -2,9 +2,11 @@
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # How long one example takes says what else the machine does.
 settings.register_profile("knit", deadline=None)
@@ -22,15 +24,23 @@ for number, handler in (
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, handler)
 
-_ON_THEIR_OWN = ("kerberos", "tls", "ha")
+
 _WITHOUT_DAEMONS = ("unit", "fuzz")
+_CLUSTERS_OF_THEIR_OWN = ("kerberos", "tls", "ha")
 
 
-# First: xdist looks for the groups at this moment, too.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests for ``--dist loadgroup``: what shares a cluster, and each module that needs none."""
-    for item in items:
-        folder, *rest = item.path.relative_to(Path(__file__).parent).parts
-        group = "/".join(rest) if folder in _WITHOUT_DAEMONS else folder if folder in _ON_THEIR_OWN else "cluster"
-        item.add_marker(pytest.mark.xdist_group(group))
+class ByCluster(LoadScopeScheduling):
+    """Gives one process what shares a cluster, and each module that needs none to whichever is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        folder = Path(module).parts[1]
+        if folder in _WITHOUT_DAEMONS:
+            return module
+        return folder if folder in _CLUSTERS_OF_THEIR_OWN else "cluster"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByCluster:
+    """Who runs what, where tests run in several processes (``-n``)."""
+    return ByCluster(config, log)
