@@ -68,13 +68,24 @@ def kill_tagged(
 
     Returns:
         The ids of those that were killed.
+
+    Raises:
+        ClusterUnavailable: the cluster was away to the last look; what there may be lives on.
     """
-    from knit_provider.yarn.errors import KnitError
+    from knit_provider.yarn.errors import ClusterUnavailable, KnitError
 
     killed: list[str] = []
     quiet = 0
+    trouble: ClusterUnavailable | None = None
     for _ in range(MOST_LOOKS):
-        found = [str(app["id"]) for app in knit.yarn_api.find(tags=[tag], states=LIVE_STATES)]
+        try:
+            found = [str(app["id"]) for app in knit.yarn_api.find(tags=[tag], states=LIVE_STATES)]
+        except ClusterUnavailable as e:
+            # A ResourceManager that is being replaced is back in seconds.
+            trouble, quiet = e, 0
+            time.sleep(LOOK_AGAIN_SECONDS)
+            continue
+        trouble = None
         for app_id in found:
             try:
                 if knit.application(app_id).kill(why):
@@ -86,6 +97,8 @@ def kill_tagged(
         if quiet == 2:
             break
         time.sleep(LOOK_AGAIN_SECONDS)
+    if trouble is not None:
+        raise trouble
     return list(dict.fromkeys(killed))
 
 
