@@ -83,8 +83,8 @@ test-java: ## JUnit
 	@mvn -B -q test
 	@echo "test-java: $$(cat target/surefire-reports/TEST-*.xml | grep -o '<testcase ' | wc -l) JUnit tests passed"
 
-# Two at a time (tests/conftest.py says what goes together): most of them wait. What shares the one cluster goes one after
-# the other in this order, so that Prefect's server has ended when Airflow's tests begin.
+# Two at a time (tests/conftest.py says what goes together), since most of them wait. Dask's, Prefect's and Airflow's go one
+# after the other in this order, so that Prefect's server has ended when Airflow's tests begin.
 test-python: packages $(READY) $(JAR) ## All of pytest
 	@$(MAKE) --no-print-directory test-prefect-newest
 	@$(BIN)/pytest -n 2 tests/unit tests/fuzz tests/hadoop tests/dask tests/prefect tests/airflow tests/kerberos tests/tls tests/ha $(ARGS)

@@ -26,7 +26,8 @@ for number, handler in (
 
 
 _WITHOUT_DAEMONS = ("unit", "fuzz")
-_CLUSTERS_OF_THEIR_OWN = ("kerberos", "tls", "ha")
+# One cluster for all that runs in one process; never two servers of orchestrators at a time.
+_TOGETHER = ("dask", "prefect", "airflow")
 
 
 class ByCluster(LoadScopeScheduling):
@@ -37,7 +38,7 @@ class ByCluster(LoadScopeScheduling):
         folder = Path(module).parts[1]
         if folder in _WITHOUT_DAEMONS:
             return module
-        return folder if folder in _CLUSTERS_OF_THEIR_OWN else "cluster"
+        return "orchestrators" if folder in _TOGETHER else folder
 
 
 @pytest.hookimpl(optionalhook=True)
