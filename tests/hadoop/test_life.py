@@ -136,7 +136,7 @@ def test_what_the_resource_manager_forgot_is_no_failure(knit: Knit) -> None:
 
 def test_a_second_submission_of_a_forgotten_id_runs_nothing(knit: Knit, marker: str) -> None:
     """Straight past our own look at the ledger, as a lost answer and a repeated request would go."""
-    from knit_provider.yarn.submission import submit as module
+    from knit_provider.yarn.submission import handing_over as module
 
     app_id = "application_1000000000000_0003"
     connection = knit.connection
