@@ -116,7 +116,7 @@ test-airflow-oldest: $(OLDEST)/.ready ## The quick tests of the provider on the 
 $(OLDEST)/.ready: pyproject.toml | $(READY)
 	@echo "Setting up $(OLDEST) ..."
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(OLDEST)
-	@$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python --editable '.[airflow]' 'apache-airflow==$(OLDEST_AIRFLOW).*' --group test
+	@$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python --editable '.[airflow,dask]' 'apache-airflow==$(OLDEST_AIRFLOW).*' --group test
 	@touch $@
 
 test-prefect: $(READY) $(JAR) ## pytest with a real Prefect server on the embedded Hadoop
