@@ -31,7 +31,12 @@ class Hdfs(ABC):
 
     Args:
         root: URI of the filesystem, as in ``hdfs://nn:8020``.
+
+    Attributes:
+        has_standby: whether another NameNode may take over in the middle of an upload, without the client's knowledge.
     """
+
+    has_standby = False
 
     def __init__(self, root: str) -> None:
         self.root = root.rstrip("/")
@@ -87,41 +92,58 @@ class Hdfs(ABC):
         approved: Callable[[], object] | None = None,
     ) -> FileStatus:
         """Upload one file, so that ``remote`` is complete or absent at every moment."""
-        target = self._path(remote)
         with LocalContent.of_file(local, moved) as content:
-            existing = self.status(remote)
-            if existing is not None:
-                return self._same(existing, content, sha256)
-            parent, _, _ = target.rpartition("/")
-            self.mkdirs(parent or "/")
-            # Beside a folder that is named after the digest, so that this one never holds anything but its one file.
-            beside = parent.rpartition("/")[0] if sha256 and parent.endswith(f"/{sha256}") else parent
-            temporary = f"{beside}/.tmp-{uuid.uuid4()}"
-            published = late = False
             try:
-                self._create(temporary, content, parents=True, replication=replication)
-                content.check_unchanged(sha256)
-                if approved is not None:
-                    approved()
-                uploaded = self._uploaded(temporary, content)
-                self.rename(temporary, target)
-                published = True
-            except RemoteFileExists:
-                # Somebody else was faster. Equal content is as good as ours.
-                existing = self.status(remote)
-                if existing is None:
-                    raise
-                return self._same(existing, content, sha256)
-            except DataNodeUnreachable:
-                content.rewind()  # another way in sends it all once more
-                raise
+                return self._put(content, remote, sha256, replication, approved)
             except Unanswered:
-                late = True
+                if not self.has_standby:
+                    raise
+                # A DataNode that waits for the NameNode which is lost may do so for minutes; another file goes through.
+                content.rewind()
+                return self._put(content, remote, sha256, replication, approved)
+
+    def _put(
+        self,
+        content: LocalContent,
+        remote: str,
+        sha256: str | None,
+        replication: int | None,
+        approved: Callable[[], object] | None,
+    ) -> FileStatus:
+        target = self._path(remote)
+        existing = self.status(remote)
+        if existing is not None:
+            return self._same(existing, content, sha256)
+        parent, _, _ = target.rpartition("/")
+        self.mkdirs(parent or "/")
+        # Beside a folder that is named after the digest, so that this one never holds anything but its one file.
+        beside = parent.rpartition("/")[0] if sha256 and parent.endswith(f"/{sha256}") else parent
+        temporary = f"{beside}/.tmp-{uuid.uuid4()}"
+        published = late = False
+        try:
+            self._create(temporary, content, parents=True, replication=replication)
+            content.check_unchanged(sha256)
+            if approved is not None:
+                approved()
+            uploaded = self._uploaded(temporary, content)
+            self.rename(temporary, target)
+            published = True
+        except RemoteFileExists:
+            # Somebody else was faster. Equal content is as good as ours.
+            existing = self.status(remote)
+            if existing is None:
                 raise
-            finally:
-                if not published:
-                    self._discard(temporary, _LATE if late else (0.0,))
-            return replace(uploaded, path=self.root + target)
+            return self._same(existing, content, sha256)
+        except DataNodeUnreachable:
+            content.rewind()  # another way in sends it all once more
+            raise
+        except Unanswered:
+            late = True
+            raise
+        finally:
+            if not published:
+                self._discard(temporary, _LATE if late else (0.0,))
+        return replace(uploaded, path=self.root + target)
 
     def _discard(self, temporary: str, pauses: Sequence[float]) -> None:
         for pause in pauses:

@@ -24,6 +24,7 @@ class WebHDFS(Hdfs):
     def __init__(self, root: str, namenodes: NameNodes) -> None:
         super().__init__(root)
         self._namenodes = namenodes
+        self.has_standby = len(namenodes.addresses) > 1
         self._home: str | None = None
 
     def uri_home(self) -> str:
