@@ -90,3 +90,16 @@ def test_a_connection_that_carries_it_all(kerberos_cluster: LocalCluster) -> Non
         assert knit.wait_for_completion(60), knit.status(app_id)
     finally:
         knit.close()
+
+
+def test_somebody_elses_application_is_not_ended(
+    kerberos_cluster: LocalCluster, make_knit: Callable[..., Knit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, realm = make_knit(), kerberos_cluster.realm
+    app_id = owner.start("sleep 300")
+    login = {"principal": realm.principal("bob"), "keytab": str(realm.keytab("bob"))}
+    extra = {"hadoop_conf_dir": str(kerberos_cluster.conf_dir), **login}
+    monkeypatch.setenv("AIRFLOW_CONN_YARN_DEFAULT", json.dumps({"conn_type": "yarn", "extra": extra}))
+    with pytest.raises(AirflowFailException, match=rf"bob lacks the right to modify {app_id}"):
+        KnitKillOperator(task_id="kill", app_id=app_id).execute({})
+    assert owner.status()["state"] in ("ACCEPTED", "RUNNING")
