@@ -32,7 +32,8 @@ class Service:
         envvars: environment variables, strings to strings.
         files: files for the working folder: a list, or a mapping of name there to source. Archives are unpacked.
         archives: as ``files``, each unpacked whatever its name says.
-        depends_on: services of which every first container runs before this one starts.
+        depends_on: services of which every first container runs before this one starts: its NodeManager has taken
+            it. When its program is ready, only the program can tell, through the key-value store.
         max_restarts: failures of the whole service that are answered with a new container; -1 is no limit. Default 0.
         allow_failures: keep the application running when there are more failures than that. Default False.
         node_label: partition to run in; '' takes the application's.
