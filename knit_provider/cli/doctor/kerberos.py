@@ -6,16 +6,15 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
+from knit_provider.cli.doctor.finding import Look
 from knit_provider.yarn.errors import AuthenticationFailed, ConfigurationError, KnitError
 from knit_provider.yarn.kerberos import short_name
 from knit_provider.yarn.knit import Knit
-
-Look = tuple[str, Callable[[], str]]
 
 _MOST_SKEW = 300
 
@@ -93,7 +92,7 @@ def clock(knit: Knit) -> str:
     """How far the ResourceManager's clock is from ours; Kerberos allows five minutes."""
     session = knit.connection.session
     before = time.time()
-    answer = session.ask(session.addresses[0] if not session.active_address else session.active_address, "cluster/info")
+    answer = session.ask(session.active_address or session.addresses[0], "cluster/info")
     date = answer.headers.get("Date")
     if not date:
         return "the ResourceManager does not say what time it is"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+from knit_provider.cli.doctor.finding import Look
 from knit_provider.yarn.errors import CheckFailed, KnitError, PermissionDenied
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.rest.queues import queues_of
 from knit_provider.yarn.rights import node_refusal
 from knit_provider.yarn.submission.staging import open_base
-
-Look = tuple[str, Callable[[], str]]
 
 _FAILED_APPS = 20
 _MOST_QUEUES = 12

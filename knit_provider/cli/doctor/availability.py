@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from knit_provider.cli.doctor.finding import Finding
 from knit_provider.yarn.errors import KnitError
 from knit_provider.yarn.files.namenodes import NameNodes
 from knit_provider.yarn.knit import Knit
-
-Finding = tuple[str, bool, str]
 
 _STATES = ("active", "standby", "observer")
 

@@ -1,4 +1,4 @@
-"""``knit doctor``: what works from here and what does not."""
+"""The command, and the order in which things are looked at."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from knit_provider.cli.availability import Finding, of_managers, of_namenodes
-from knit_provider.cli.doctor_access import access_looks
-from knit_provider.cli.doctor_kerberos import kerberos_looks
-from knit_provider.cli.doctor_web import certificates_found, gateway_found
+from knit_provider.cli.doctor.access import access_looks
+from knit_provider.cli.doctor.availability import of_managers, of_namenodes
+from knit_provider.cli.doctor.finding import Finding
+from knit_provider.cli.doctor.kerberos import kerberos_looks
+from knit_provider.cli.doctor.web import certificates_found, gateway_found
 from knit_provider.cli.options import json_option, with_knit
 from knit_provider.cli.output import print_json
 from knit_provider.yarn.errors import KnitError
