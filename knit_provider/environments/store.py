@@ -129,17 +129,18 @@ class Store:
             What is gone. One that is being built or found at this moment stays.
         """
         gone: list[PackedEnvironment] = []
-        for folder in sorted(self._builds.iterdir()):
-            with (self._locks / f"{folder.name}.lock").open("w") as handle, self.work_folder() as work:
-                if not _locked(handle) or time.time() - _last_use(folder) <= older_than:
-                    continue
-                # Out of sight before the second look: who finds it from now on waits for the lock, and builds anew.
-                away = folder.rename(work / folder.name)
-                if time.time() - _last_use(away) <= older_than:
-                    away.rename(folder)
-                    continue
-                found = (read_sidecar(str(sidecar)[: -len(SUFFIX)]) for sidecar in sorted(away.glob(f"*{SUFFIX}")))
-                gone += [replace(env, path=str(folder / Path(env.path).name)) for env in found if env is not None]
+        with self.work_folder() as work:
+            for folder in sorted(self._builds.iterdir()):
+                with (self._locks / f"{folder.name}.lock").open("w") as handle:
+                    if not _locked(handle) or time.time() - _last_use(folder) <= older_than:
+                        continue
+                    # Out of sight before the second look: who finds it from now on waits for the lock, and builds anew.
+                    away = folder.rename(work / folder.name)
+                    if time.time() - _last_use(away) <= older_than:
+                        away.rename(folder)
+                        continue
+                    found = (read_sidecar(str(sidecar)[: -len(SUFFIX)]) for sidecar in sorted(away.glob(f"*{SUFFIX}")))
+                    gone += [replace(env, path=str(folder / Path(env.path).name)) for env in found if env is not None]
         return gone
 
     def _under_name(self, other: PackedEnvironment, archive: Path, name: str) -> PackedEnvironment:
@@ -213,8 +214,7 @@ def _marked(archive: str | os.PathLike[str]) -> bool:
 
 
 def _last_use(folder: Path) -> float:
-    times = [path.stat().st_mtime for path in (folder, *folder.glob(f"*{SUFFIX}"))]
-    return max(times)
+    return max(path.stat().st_mtime for path in (folder, *folder.glob(f"*{SUFFIX}")))
 
 
 def _own_folder() -> Path | None:
