@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from knit_provider.yarn.bridge.base import Submission, SubmissionUncertain
 from knit_provider.yarn.errors import ApplicationNotFound, ClusterUnavailable, KnitError, SubmissionRejected
 from knit_provider.yarn.submission.ledger import read_ledger
 from knit_provider.yarn.submission.staging import remove_staging
+from knit_provider.yarn.waiting import Backoff
 
 if TYPE_CHECKING:
     from knit_provider.yarn.connection import Connection
@@ -93,14 +93,14 @@ def _state_after(connection: Connection, app_id: str) -> str | None:
     Raises:
         ClusterUnavailable: none answers.
     """
-    deadline = time.monotonic() + (_TAKEOVER_SECONDS if len(connection.session.addresses) > 1 else 0)
+    takeover = Backoff.for_waiting(_TAKEOVER_SECONDS if len(connection.session.addresses) > 1 else 0, shortest=0.3)
     while True:
         try:
             return str(connection.api.status(app_id)["state"])
         except ApplicationNotFound:
             return None
         except ClusterUnavailable:
-            if time.monotonic() > deadline:
+            if not takeover.sleep():
                 raise
 
 
