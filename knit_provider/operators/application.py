@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # Trying again cannot mend these.
 PERMANENT = (ConfigurationError, CheckFailed, AuthenticationFailed, PermissionDenied)
 REPLACE_SECONDS = 60.0
+# After SIGTERM Airflow leaves a task 5 s.
+KILL_SECONDS = 3.0
 
 
 def unknown_fate(app_id: str) -> AirflowFailException:

@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from knit_provider.hooks.knit import KnitHook
-from knit_provider.operators.application import PERMANENT, ApplicationOperator, unknown_fate
+from knit_provider.operators.application import KILL_SECONDS, PERMANENT, ApplicationOperator, unknown_fate
 from knit_provider.operators.arguments import whole
 from knit_provider.operators.identity import Action, ApplicationStore, decide, task_tag, tries_left
 from knit_provider.yarn.errors import ApplicationKilled, ApplicationNotFound, KnitError
-from knit_provider.yarn.report import ApplicationReport
 
 if TYPE_CHECKING:
     from knit_provider.dask import DaskYARNCluster
     from knit_provider.yarn.knit import Knit
-
-_KILL_SECONDS = 3.0
 
 
 class DaskYARNClusterStartOperator(ApplicationOperator):
@@ -155,7 +152,7 @@ class DaskYARNClusterStartOperator(ApplicationOperator):
         self._stopping = True
         if self._app_id is not None:
             with contextlib.suppress(ApplicationNotFound):  # not submitted yet: execute sees to it
-                KnitHook(self.yarn_conn_id).kill(self._app_id, _KILL_SECONDS, "Airflow stopped the task")
+                KnitHook(self.yarn_conn_id).kill(self._app_id, KILL_SECONDS, "Airflow stopped the task")
 
     def _cluster(self, hook: KnitHook, conn: Knit, context: Mapping[str, Any]) -> DaskYARNCluster:
         """The cluster of this task: an earlier try's, or a new one."""
@@ -179,7 +176,7 @@ class DaskYARNClusterStartOperator(ApplicationOperator):
         if stored is not None:
             # Whoever ends this try from here on ends that one.
             self._app_id = stored.app_id
-            report = _report_or_none(conn, stored.app_id)
+            report = conn.application(stored.app_id).report_or_none()
             action = decide(stored, report, store.max_tries)
             if action is Action.UNKNOWN:
                 raise unknown_fate(stored.app_id)
@@ -272,10 +269,3 @@ class DaskYARNClusterStopOperator(ApplicationOperator):
                 raise KnitError(f"{self.app_id} does not end; it is {report.state}")
             self.log.info("%s has ended: %s", self.app_id, report.final_status)
             return report.final_status
-
-
-def _report_or_none(conn: Knit, app_id: str) -> ApplicationReport | None:
-    try:
-        return conn.application(app_id).report()
-    except ApplicationNotFound:
-        return None

@@ -12,7 +12,7 @@ from knit_provider.operators.application import unknown_fate
 from knit_provider.operators.arguments import application_spec
 from knit_provider.operators.identity import Action, ApplicationStore, decide, task_tag
 from knit_provider.operators.watching import WatchingOperator
-from knit_provider.yarn.errors import ApplicationKilled, ApplicationNotFound, ClusterUnavailable, KnitError
+from knit_provider.yarn.errors import ApplicationKilled, ClusterUnavailable, KnitError
 from knit_provider.yarn.polling import Pace
 
 if TYPE_CHECKING:
@@ -202,9 +202,7 @@ class KnitStartOperator(WatchingOperator):
         pace = Pace(self._patience(), shortest=0.5)
         while True:
             try:
-                return conn.application(app_id).report()
-            except ApplicationNotFound:
-                return None
+                return conn.application(app_id).report_or_none()
             except ClusterUnavailable as e:
                 pace.failed(e)
                 self.log.warning("%s; asking again", e)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, AirflowTaskTimeout, conf
 
-from knit_provider.operators.application import PERMANENT, ApplicationOperator
+from knit_provider.operators.application import KILL_SECONDS, PERMANENT, ApplicationOperator
 from knit_provider.operators.arguments import check_watching, exit_codes, seconds, whole
 from knit_provider.operators.identity import tries_left
 from knit_provider.yarn import errors
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from knit_provider.yarn.knit import Knit
     from knit_provider.yarn.logs import LogCursor
 
-# After SIGTERM Airflow leaves a task 5 s.
-KILL_SECONDS = 3.0
 # How long after the trigger's own deadline Airflow ends a deferral that no triggerer looks after.
 DEFERRAL_MARGIN = 60.0
 FAILED_IN_TRIGGERER = "__fail__"

@@ -77,13 +77,14 @@ def kill_tagged(
     killed: list[str] = []
     quiet = 0
     trouble: ClusterUnavailable | None = None
-    for _ in range(MOST_LOOKS):
+    for look in range(MOST_LOOKS):
+        if look:
+            time.sleep(LOOK_AGAIN_SECONDS)
         try:
             found = [str(app["id"]) for app in knit.yarn_api.find(tags=[tag], states=LIVE_STATES)]
         except ClusterUnavailable as e:
             # A ResourceManager that is being replaced is back in seconds.
             trouble, quiet = e, 0
-            time.sleep(LOOK_AGAIN_SECONDS)
             continue
         trouble = None
         for app_id in found:
@@ -96,7 +97,6 @@ def kill_tagged(
         quiet = 0 if found else quiet + 1
         if quiet == 2:
             break
-        time.sleep(LOOK_AGAIN_SECONDS)
     if trouble is not None:
         raise trouble
     return list(dict.fromkeys(killed))

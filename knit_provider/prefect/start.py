@@ -20,7 +20,7 @@ from knit_provider.prefect.identity import (
     kept_in_tags,
 )
 from knit_provider.prefect.page import RunPage
-from knit_provider.yarn.errors import ApplicationNotFound, KnitError
+from knit_provider.yarn.errors import KnitError
 from knit_provider.yarn.report import ApplicationReport
 
 if TYPE_CHECKING:
@@ -119,14 +119,6 @@ def application_url(knit: Knit, app_id: str) -> str:
     return knit.connection.session.page_of(app_id)
 
 
-def report_or_none(knit: Knit, app_id: str) -> ApplicationReport | None:
-    """What is known of an application; None where it was never started."""
-    try:
-        return knit.application(app_id).report()
-    except ApplicationNotFound:
-        return None
-
-
 def _kept(caller: Caller, app_id: str, job: str) -> Kept:
     return Kept(app_id, job, caller.task_run_id, caller.attempt, caller.position)
 
@@ -139,7 +131,7 @@ def _earlier(knit: Knit, caller: Caller, kept: list[Kept]) -> list[Earlier]:
         found[report.id] = Earlier(kept_in_tags(report), report)
     for k in kept:
         if k.app_id not in found:
-            found[k.app_id] = Earlier(k, report_or_none(knit, k.app_id))
+            found[k.app_id] = Earlier(k, knit.application(k.app_id).report_or_none())
         elif k.task_run_id == caller.task_run_id:
             # One that this very run took over from an earlier attempt is its own.
             found[k.app_id] = replace(found[k.app_id], kept=k)
@@ -147,20 +139,21 @@ def _earlier(knit: Knit, caller: Caller, kept: list[Kept]) -> list[Earlier]:
 
 
 def _with_report(knit: Knit, earlier: Earlier) -> Earlier:
-    return replace(earlier, report=report_or_none(knit, earlier.kept.app_id))
+    return replace(earlier, report=knit.application(earlier.kept.app_id).report_or_none())
 
 
 def _end(knit: Knit, app_id: str) -> None:
     if knit.application(app_id).kill("another try of its call has begun", timeout=REPLACE_SECONDS):
         return
-    report = report_or_none(knit, app_id)
+    report = knit.application(app_id).report_or_none()
     if report is not None and not report.terminal:
         raise KnitError(f"{app_id} does not end, so no second one is started; it is {report.state}")
 
 
 def _end_quietly(knit: Knit, app_id: str, logger: Logger) -> None:
     try:
-        if report_or_none(knit, app_id) is not None:
-            knit.application(app_id).kill("its run was ended while it was submitted")
+        app = knit.application(app_id)
+        if app.report_or_none() is not None:
+            app.kill("its run was ended while it was submitted")
     except KnitError as e:
         logger.warning("%s could not be killed: %s", app_id, e)

@@ -107,6 +107,13 @@ class Application:
             self._after_end(report)
         return report
 
+    def report_or_none(self) -> ApplicationReport | None:
+        """As :meth:`report`; None where neither the ResourceManager nor the ledger knows the id."""
+        try:
+            return self.report()
+        except ApplicationNotFound:
+            return None
+
     def had_container(self) -> bool:
         """Whether the ResourceManager knows of any container that an attempt was started in."""
         return any(attempt.get("containerId") for attempt in self._connection.api.app_attempts(self.id))
