@@ -263,8 +263,7 @@ class DaskYARNCluster(KnitNames):
             return "No YARN application yet"
         missing = len(self.observed) < len(self.worker_spec) and self.granted.wanted
         text = f", queue {self.settings.queue}" + (f": {self.granted}" if missing else "")
-        base = next(iter(self.knit.connection.session.addresses), "").rstrip("/")
-        page = escape(f"{base}/cluster/app/{self._app.id}", quote=True)
+        page = escape(self.knit.connection.session.page_of(self._app.id), quote=True)
         return f'<a href="{page}" target="_blank" rel="noopener">{self._app.id}</a>{escape(text)}'
 
     def _repr_html_(self, cluster_status: str | None = None) -> str:
