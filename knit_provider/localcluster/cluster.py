@@ -388,10 +388,10 @@ class LocalCluster:
                 "nobody has tried that."
             )
         if previous and availability.is_ha(previous.settings) != ha and self._layout.formatted.exists():
-            with_or_without = ("without", "with") if ha else ("with", "without")
+            made, wanted = ("without", "with") if ha else ("with", "without")
             raise ConfigurationError(
-                f"The HDFS in {self.directory} was made {with_or_without[0]} high availability, and is of no use "
-                f"{with_or_without[1]} it. Choose another folder, or delete this one: knit cluster down --delete"
+                f"The HDFS in {self.directory} was made {made} high availability, and is of no use "
+                f"{wanted} it. Choose another folder, or delete this one: knit cluster down --delete"
             )
         java = find_java(os.environ, version)
         jars = hadoop_jars(version, report=self._progress.note)
@@ -407,17 +407,17 @@ class LocalCluster:
             find_programs()
             before_it = split_address(previous.kdc, "the former KDC")[1] if previous and previous.kdc else None
             kdc = f"{LOOPBACK}:{pool.pick(before_it)}"
+        former = previous.settings if previous else {}
         settings = cluster_settings(
             self._layout,
             pool,
             overrides=overrides,
             queues=queues,
-            previous=previous.settings if previous else {},
+            previous=former,
             security=settings_for(Realm(self._layout, kdc)) if kdc else None,
         )
         if ha:
-            before_that = previous.settings if previous else {}
-            settings = availability.add_ha(settings, self._layout, pool, overrides=overrides, previous=before_that)
+            settings = availability.add_ha(settings, self._layout, pool, overrides=overrides, previous=former)
         if tls:
             settings = {**settings, **tls_settings(self._layout, settings), **overrides}
         nodes = {}

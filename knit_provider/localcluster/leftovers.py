@@ -12,8 +12,7 @@ import psutil
 from knit_provider.localcluster.launch import Plan
 from knit_provider.localcluster.process import ProcessId
 from knit_provider.localcluster.web import NotReady
-
-_LIVE = "NEW,NEW_SAVING,SUBMITTED,ACCEPTED,RUNNING"
+from knit_provider.yarn.rest.shapes import LIVE_STATES
 
 
 def container_processes(root: Path) -> dict[ProcessId, str]:
@@ -65,7 +64,7 @@ def leftovers(plan: Plan) -> list[str]:
     lines: list[str] = []
     try:
         manager = plan.web_of(plan.active("resourcemanager"))
-        answer = plan.web.get_json(manager, f"/ws/v1/cluster/apps?states={_LIVE}")
+        answer = plan.web.get_json(manager, f"/ws/v1/cluster/apps?states={','.join(LIVE_STATES)}")
         for app in (answer.get("apps") or {}).get("app") or []:
             lines.append(f"application {app['id']} ({app['name']}, user {app['user']}) is {app['state']}")
     except NotReady as error:
