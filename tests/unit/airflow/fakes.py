@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+from knit_provider.yarn.application import Application
 from knit_provider.yarn.errors import ApplicationFailed, ApplicationKilled, ApplicationNotFound
 from knit_provider.yarn.logs.chunk import LogChunk, LogCursor
 from knit_provider.yarn.report import ApplicationReport
@@ -138,6 +139,8 @@ class FakeApplication:
         if state == "UNKNOWN":
             return ApplicationReport(id=self.id, state=state)
         return ApplicationReport.from_rm(self._cluster.app(self.id))
+
+    report_or_none = Application.report_or_none
 
     def kill(self, diagnostics: str = "", timeout: float = 10) -> bool:
         return self._cluster.kill(self.id)
