@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from knit_provider.yarn.spec import fields
@@ -60,6 +60,11 @@ class ACLs:
             "view": _acl(self.view_users, self.view_groups),
             "modify": _acl(self.modify_users, self.modify_groups),
         }
+
+    def with_viewer(self, user: str) -> ACLs:
+        """The same with one more user who may view, unless ``enable`` is False: then nobody is let in."""
+        known = user in self.view_users or "*" in (*self.view_users, *self.view_groups)
+        return self if known or self.enable is False else replace(self, view_users=(*self.view_users, user))
 
     @classmethod
     def from_dict(cls, value: object) -> ACLs:

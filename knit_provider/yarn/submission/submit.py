@@ -13,7 +13,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -200,9 +200,12 @@ def _stage(
         fetching = {name: with_fetcher(scripts[name], folder) for name in map(script_name, spec.services)}
         scripts = {**scripts, **fetching, TOKENS_SCRIPT: FETCHER}
 
+    # NodeManagers look at the login and not at whom it acts for, and would keep the logs of what runs from it.
+    acls = spec.acls if connection.proxy_user is None else spec.acls.with_viewer(connection.caller)
+
     def document(staged: Mapping[str, LocalResource]) -> bytes:
         described = am_document(
-            spec,
+            replace(spec, acls=acls),
             application_id=app_id,
             submission_id=submission_id,
             user=connection.user,
@@ -277,7 +280,7 @@ def _stage(
             ),
             lifetime_seconds=spec.lifetime,
             node_label=spec.node_label or None,
-            acls=Acls(**spec.acls.to_yarn()),
+            acls=Acls(**acls.to_yarn()),
             reservation_id=spec.reservation_id,
             log_aggregation=_log_aggregation(spec),
             secrets=app_secrets.for_master() if secret else {},

@@ -300,6 +300,14 @@ def test_acls_become_yarns_strings():
     assert spec_of(acls={"enable": False, "view_users": ["bob"]}).acls.to_yarn() == {}
 
 
+@pytest.mark.parametrize(
+    ("acls", "view"),
+    [({}, "portal "), ({"view_users": ["bob"]}, "bob,portal "), ({"view_groups": ["*"]}, "*"), ({"enable": False}, None)],
+)
+def test_a_login_that_acts_for_the_owner_may_view(acls, view):
+    assert spec_of(acls=acls).acls.with_viewer("portal").to_yarn().get("view") == view
+
+
 def test_text_of_more_than_64_mib_is_refused():
     with pytest.raises(SpecError, match="files="):
         ApplicationSpec(services={"w": WORKER | {"script": "x" * (64 * 1024 * 1024 + 1)}})
