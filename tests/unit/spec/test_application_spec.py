@@ -302,7 +302,12 @@ def test_acls_become_yarns_strings():
 
 @pytest.mark.parametrize(
     ("acls", "view"),
-    [({}, "portal "), ({"view_users": ["bob"]}, "bob,portal "), ({"view_groups": ["*"]}, "*"), ({"enable": False}, None)],
+    [
+        ({}, "portal "),
+        ({"view_users": ["bob"]}, "bob,portal "),
+        ({"view_groups": ["*"]}, "*"),
+        ({"enable": False}, None),
+    ],
 )
 def test_a_login_that_acts_for_the_owner_may_view(acls, view):
     assert spec_of(acls=acls).acls.with_viewer("portal").to_yarn().get("view") == view
