@@ -35,7 +35,8 @@ SILENCE_TIMEOUT = 60.0
 # For so long no server is asked again, once none could be had and the filesystem could.
 _PASS_SECONDS = 120.0
 _HISTORY = "/ws/v1/history"
-_TIMELINE = "/ws/v1/applicationhistory"
+# In a timeline server's URL. It has the logs of a container, and no list of an application's containers that have any.
+_TIMELINE = "/applicationhistory"
 # What the servers of all versions say, under whatever status, of an application or container that has no logs (yet).
 _NOTHING = re.compile(
     r"can ?not find (?:remote application directory|logs for container|the log|any log)|404 not found|does not exist"
@@ -110,7 +111,10 @@ class HistoryLogs:
             raise
 
     def servers(self) -> list[str]:
-        """Base URLs of the REST interfaces to ask, in their order; none behind a gateway, which shows only pages."""
+        """Base URLs of the REST interfaces to ask, in their order.
+
+        None behind a gateway, which shows only pages, and no timeline server's, which has no list of logs.
+        """
         if self._session.topology is not None:
             return []
         found = []
@@ -118,12 +122,11 @@ class HistoryLogs:
             found.append(str(named).rstrip("/"))
         if pages := self._conf.get("yarn.log.server.url"):
             parts = urlsplit(str(pages))
-            service = _TIMELINE if "/applicationhistory" in parts.path else _HISTORY
-            if parts.scheme in ("http", "https") and parts.netloc:
-                found.append(f"{parts.scheme}://{parts.netloc}{service}")
+            if parts.scheme in ("http", "https") and parts.netloc and _TIMELINE not in parts.path:
+                found.append(f"{parts.scheme}://{parts.netloc}{_HISTORY}")
         if address := self._history_server():
             found.append(address + _HISTORY)
-        return list(dict.fromkeys(found))
+        return [base for base in dict.fromkeys(found) if _TIMELINE not in base]
 
     # -- inside -------------------------------------------------------------------------------------------------
 

@@ -130,18 +130,26 @@ def test_servers_are_found_where_the_configuration_names_them(session_of):
     logs = logs_of(
         session_of,
         **{
-            "yarn.log.server.web-service.url": "http://a:1/ws/v1/applicationhistory/",
-            "yarn.log.server.url": "https://b:2/applicationhistory/logs",
+            "yarn.log.server.web-service.url": "http://a:1/ws/v1/history/",
+            "yarn.log.server.url": "https://b:2/jobhistory/logs",
             "mapreduce.jobhistory.http.policy": "HTTPS_ONLY",
             "mapreduce.jobhistory.webapp.https.address": "c:3",
         },
     )
     assert logs.servers() == [
-        "http://a:1/ws/v1/applicationhistory",
-        "https://b:2/ws/v1/applicationhistory",
+        "http://a:1/ws/v1/history",
+        "https://b:2/ws/v1/history",
         "https://c:3/ws/v1/history",
     ]
     assert logs_of(session_of).servers() == []
+
+
+def test_a_timeline_server_has_no_list_of_logs_and_is_not_asked(session_of):
+    timeline = {
+        "yarn.log.server.web-service.url": "http://a:1/ws/v1/applicationhistory/",
+        "yarn.log.server.url": "https://b:2/applicationhistory/logs",
+    }
+    assert logs_of(session_of, **timeline).servers() == []
 
 
 def test_folders_of_all_layouts_are_named():
