@@ -90,7 +90,10 @@ class Connection:
             self._has_kerberos and self._borrowed is not None and not conf.password and self.login.who() is None
         )
         self.proxy_user = _checked_user(proxy_user)
-        self.caller = self._user_of_ticket(user, conf) if self._has_kerberos else user or conf.user
+        # A password is the login then. A ticket that happens to be there says nothing about that user; a keytab that is
+        # given beside it is the application's, and has to be theirs.
+        self._by_ticket = self._has_kerberos and (given or not conf.password)
+        self.caller = self._user_of_ticket(user, conf) if self._by_ticket else user or conf.user
         self.user = self.proxy_user or self.caller
         self.hdfs_home = hdfs_home
         self.jar = jar
@@ -125,7 +128,7 @@ class Connection:
                     self._full_conf = self.conf
                 else:
                     self._full_conf = self.conf.with_cluster(self.api.cluster_conf())
-                    if self._has_kerberos and not self.conf.get(_RULES):
+                    if self._by_ticket and not self.conf.get(_RULES):
                         self.caller = self.session.caller = self._user_of_ticket(None, self._full_conf)
                         self.user = self.session.user
                 policy = str(self._full_conf.get("yarn.http.policy", ""))
@@ -309,8 +312,11 @@ class Connection:
 
     @property
     def secure(self) -> bool:
-        """Whether the cluster authenticates with Kerberos."""
-        return self._has_kerberos
+        """Whether the cluster authenticates with Kerberos.
+
+        Whoever comes with a password, to a gateway say, need have nothing that tells it; then the cluster is asked.
+        """
+        return self._has_kerberos or (bool(self.conf.password) and self.full_conf.is_secure)
 
     @property
     def by_tokens(self) -> bool:
