@@ -1,4 +1,4 @@
-"""What tests behind a gateway share: its process, what a user gives to get through it, and a network that ends there."""
+"""What tests behind a gateway share: its process, what a user gives to get through, and a network that ends there."""
 
 from __future__ import annotations
 

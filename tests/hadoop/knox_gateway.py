@@ -3,8 +3,8 @@
 Its paths and rewritings are those of Knox's service definitions: ``yarn-rm`` 2.5.0 (which blanks the addresses of nodes
 and scrambles their ids), ``yarnui`` 2.7.0, ``yarnuiv2`` 3.0.0 (through which NodeManagers are asked, by ``scheme``,
 ``host`` and ``port`` in the query) and ``webhdfs`` 2.4.0 (redirects to DataNodes come back as opaque URLs of its own).
-Who asks is what the login says; a name in the query is thrown away. In front of a cluster with Kerberos it logs in there
-with a keytab of its own, and acts for whoever asks (``doAs``). A topology is one of
+Who asks is what the login says; a name in the query is thrown away. In front of a cluster with Kerberos it logs in
+there with a keytab of its own, and acts for whoever asks (``doAs``). A topology is one of
 
 - ``default``: a password or a session's cookie; all services
 - ``seeds``: the same, with the ResourceManager at ``resourcemanager/ws/v1``

@@ -1,25 +1,52 @@
-"""A gateway in front of a cluster with Kerberos: the user has a password, and only the gateway has a ticket."""
+"""A gateway in front of a cluster with Kerberos: users have a password, and only the gateway has a ticket."""
 
 from __future__ import annotations
 
 import base64
+import json
+import logging
 import os
+import re
+import socket
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from knit_provider import Knit
+from knit_provider.cli.main import main
 from knit_provider.localcluster import LocalCluster
 from knit_provider.localcluster.kdc import GATEWAY, REALM
 from knit_provider.localcluster.users import daemon_user
-from tests.hadoop.behind_gateway import Gateway, gateway_before, knits_through, nothing_else_reachable, ports_of
+from knit_provider.yarn.errors import ApplicationMasterUnreachable, ConfigurationError, PermissionDenied
+from knit_provider.yarn.tokens import HDFS_KIND, Token, read_token_file
+from tests.hadoop.behind_gateway import (
+    DEFAULT,
+    PASSWORD,
+    Gateway,
+    gateway_before,
+    knits_through,
+    nothing_else_reachable,
+    ports_of,
+)
 from tests.hadoop.eventually import eventually
+
+OTHERS_MAY_SEE = {"view_users": [GATEWAY]}
+
+# Reads and writes HDFS with the container's tokens, and shows those.
+SCRIPT = """
+unset KRB5CCNAME
+"$HADOOP_HOME/bin/hadoop" fs -cp {folder}/input {folder}/output
+echo "tokens=$(base64 -w0 "$HADOOP_TOKEN_FILE_LOCATION")"
+while [ ! -e {stop} ]; do sleep 0.2; done
+"""
 
 
 @pytest.fixture(scope="module")
 def gateway(kerberos_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """It may act for the daemons' user and alice, and not for bob, whom it lets in too."""
+    """It may act for the daemons' user and for alice, and not for bob, whose password it takes too."""
     realm = kerberos_cluster.realm
     with gateway_before(
         kerberos_cluster,
@@ -32,27 +59,133 @@ def gateway(kerberos_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFac
         yield started
 
 
+@pytest.fixture(autouse=True)
+def outside(gateway: Gateway, environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[set[int]]:
+    """A machine without Kerberos and without the cluster's names, which reaches the gateway alone."""
+    monkeypatch.setenv("KRB5_CONFIG", str(tmp_path / "no-krb5.conf"))
+
+    def unknown(host: str) -> str:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "gethostbyname", unknown)
+    with nothing_else_reachable(gateway) as tried:
+        yield tried
+
+
 @pytest.fixture
 def through(gateway: Gateway) -> Iterator[Callable[..., Knit]]:
     with knits_through(gateway) as make:
         yield make
 
 
-@pytest.fixture(autouse=True)
-def tried(gateway: Gateway, environment: None) -> Iterator[set[int]]:
-    with nothing_else_reachable(gateway) as ports:
-        yield ports
+def said(knit: Knit, **how: object) -> str:
+    """What the containers, and not their ApplicationMaster, wrote."""
+    found = knit.logs(retries=20, delay=0.5, **how)  # type: ignore[arg-type]
+    return "".join(str(f["stdout"]) for f in found.values() if f["service"] and "stdout" in f)
 
 
-def test_a_whole_job(through):
+def test_a_whole_job(
+    through: Callable[..., Knit],
+    kerberos_cluster: LocalCluster,
+    outside: set[int],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     knit = through(user=daemon_user())
-    app_id = knit.start('base64 -w0 "$HADOOP_TOKEN_FILE_LOCATION"; sleep 20', memory=256)
-    import time; time.sleep(8)
-    print(knit.status())
-    try:
-        print(knit.logs())
-    except Exception as e:
-        print("LIVE", repr(e))
-    knit.wait_for_completion(60)
-    print(knit.status())
-    print(knit.logs())
+    files, stop, folder = knit.connection.files, tmp_path / "stop", f"/tmp/knox-{uuid.uuid4().hex}"
+    files.write_many(folder, {"input": b"content"})
+    script = SCRIPT.format(folder=folder, stop=stop)
+    with caplog.at_level(logging.DEBUG):
+        spec = {"acls": OTHERS_MAY_SEE, "services": {"w": {"script": script, "resources": {"memory": 512}}}}
+        app_id = knit.submit(spec)
+        eventually(lambda: "tokens=" in said(knit), every=0.5)
+        assert knit.runtime_status() == "RUNNING", "these logs came from the node"
+        stop.touch()
+        assert knit.wait_for_completion(60), knit.status()
+        (text,) = re.findall(r"tokens=(\S+)", said(knit, shell=True))
+    assert knit.status()["user"] == daemon_user()
+    copy = files.status(f"{folder}/output")
+    assert copy is not None
+    assert copy.owner == daemon_user()
+    assert files.status(knit.connection.paths.staging(app_id)) is None, "the ApplicationMaster tidies up"
+    files.delete(folder, recursive=True)
+    (token,) = read_token_file(base64.b64decode(text))
+    assert (token.kind, token.owner) == (HDFS_KIND, daemon_user())
+    shown = caplog.text.replace(text, "")
+    for secret in (token.password, token.identifier):
+        assert base64.urlsafe_b64encode(secret).decode().rstrip("=")[:40] not in shown
+    assert not re.search(r"delegation=(?!\.\.\.)", shown)
+    assert PASSWORD not in shown
+    assert not outside & ports_of(kerberos_cluster), "a daemon was asked directly"
+
+
+def test_whose_tokens_they_are_and_where_they_count(
+    through: Callable[..., Knit], kerberos_cluster: LocalCluster
+) -> None:
+    connection = through().connection
+    collected = connection.bridge.collect([connection.paths.base])
+    assert collected is not None
+    (token,) = (Token.parse(text) for text in collected.texts.values())
+    namenode = kerberos_cluster.settings["fs.defaultFS"].removeprefix("hdfs://")
+    assert (token.owner, token.renewer, token.service) == ("alice", daemon_user(), namenode)
+
+
+def test_what_an_application_of_somebodys_does_without(through: Callable[..., Knit]) -> None:
+    """Nodes show its logs to whom the gateway is, and nobody reaches its ApplicationMaster; it can be killed."""
+    knit = through()
+    app_id = knit.start("echo said; sleep 300")
+    assert knit.status()["user"] == "alice"
+
+    def problems() -> list[str]:
+        return [str(entry["problem"]) for entry in knit.logs().values() if entry["service"] and "problem" in entry]
+
+    (problem,) = eventually(problems, every=0.5)
+    assert f"{GATEWAY} lacks the right to view {app_id}" in problem
+    assert f"view_users: [{GATEWAY}]" in problem
+    with pytest.raises(ApplicationMasterUnreachable, match=r"localhost:\d+"):
+        knit.add_containers(1)
+    assert knit.kill()
+    assert knit.runtime_status() == "KILLED"
+
+
+def test_what_is_refused_before_anything_is_submitted(
+    through: Callable[..., Knit], kerberos_cluster: LocalCluster
+) -> None:
+    rule = rf"bob.*hadoop\.proxyuser\.{GATEWAY}\.hosts and hadoop\.proxyuser\.{GATEWAY}\.users"
+    for action in (
+        lambda knit: knit.start("true"),
+        lambda knit: knit.yarn_api.apps,
+        lambda knit: knit.connection.files.status("/"),
+    ):
+        with pytest.raises(PermissionDenied, match=rule):
+            action(through(user="bob"))
+    knit = through()
+    before = set(knit.yarn_api.apps)
+    # The cluster's tokens last for seven days.
+    with pytest.raises(ConfigurationError, match=r"8 days.*end after 7 days.*keytab=.*of alice, beside the password"):
+        knit.start("true", lifetime=8 * 86_400)
+    assert set(knit.yarn_api.apps) == before
+    # That way out is one: no ticket is wanted for it here, where there is no KDC.
+    realm = kerberos_cluster.realm
+    given = {"principal": realm.principal("alice"), "keytab": str(realm.keytab("alice"))}
+    with pytest.raises(ConfigurationError, match="leave user out"):
+        through(**{**given, "principal": realm.principal("bob")})
+    knit = through(**given)
+    app_id = knit.start("sleep 300", lifetime=8 * 86_400)
+    # The ApplicationMaster has logged in with it by then.
+    staging = knit.connection.paths.staging(app_id)
+    eventually(lambda: knit.connection.files.status(f"{staging}/tokens") is not None)
+    assert knit.kill()
+
+
+def test_the_doctor(gateway: Gateway, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(PASSWORD)
+    options = ["--rm", f"127.0.0.1:{gateway.port}", "--scheme", "https", "--user", "alice", "--bridge", "rest"]
+    options += ["--gateway-path", DEFAULT, "--ca-bundle", str(gateway.ca), "--password-file", str(file)]
+    done = CliRunner().invoke(main, ["doctor", "--json", *options])
+    found = {one["what"]: (one["ok"], one["found"]) for one in json.loads(done.stdout)}
+    assert found["tokens"][0], found
+    assert "for 7 days" in found["tokens"][1]
+    assert "ticket" not in found, "nobody needs one here"
+    assert found["HTTP gateway"][0], found
