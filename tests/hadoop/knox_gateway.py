@@ -11,6 +11,7 @@ there with a keytab of its own, and acts for whoever asks (``doAs``). A topology
 - ``bare``: the same, with nothing but the ResourceManager
 - ``sso``: a cookie of ``knoxsso`` only, which itself takes a password
 - ``closed``: lets nobody do anything
+- ``httpfs``: as ``default``, with HttpFS in place of the NameNode, where there is one
 - ``broken``: its services are away
 
 ``python -m tests.hadoop.knox_gateway`` takes its settings as a line of JSON on standard input, prints its port, and
@@ -47,6 +48,7 @@ class State:
     def __init__(self, settings: dict[str, Any]) -> None:
         self.rm: str = settings["rm"]
         self.namenode: str = settings["namenode"]
+        self.httpfs: str = settings.get("httpfs", "")
         self.users: dict[str, str] = settings["users"]
         keytab = settings.get("keytab")
         self.login = KerberosAuth(KerberosLogin(settings["principal"], keytab)) if keytab else None
@@ -180,7 +182,8 @@ class Knox(BaseHTTPRequestHandler):
             return self._page(404) if hidden is None else self._forward(hidden, [], body)
         if not rest.startswith("v1"):
             return self._page(404)
-        return self._forward(f"{self.state.namenode}/webhdfs/{rest}", query, body, topology=topology)
+        place = self.state.httpfs if topology == "httpfs" else self.state.namenode
+        return self._forward(f"{place}/webhdfs/{rest}", query, body, topology=topology)
 
     # -- passing on ---------------------------------------------------------------------------------------------
 

@@ -19,8 +19,11 @@ from knit_provider import Knit
 from knit_provider.cli.main import main
 from knit_provider.localcluster import LocalCluster
 from knit_provider.localcluster.kdc import GATEWAY, REALM
+from knit_provider.localcluster.ports import PortPool
 from knit_provider.localcluster.users import daemon_user
 from knit_provider.yarn.errors import ApplicationMasterUnreachable, ConfigurationError, PermissionDenied
+from knit_provider.yarn.files.port import RemoteFileExists
+from knit_provider.yarn.gateway.maven import Artifact, hadoop
 from knit_provider.yarn.tokens import HDFS_KIND, Token, read_token_file
 from tests.hadoop.behind_gateway import (
     DEFAULT,
@@ -32,6 +35,7 @@ from tests.hadoop.behind_gateway import (
     ports_of,
 )
 from tests.hadoop.eventually import eventually
+from tests.kerberos.http_servers import running, write_site
 
 OTHERS_MAY_SEE = {"view_users": [GATEWAY]}
 
@@ -45,7 +49,44 @@ while [ ! -e {stop} ]; do sleep 0.2; done
 
 
 @pytest.fixture(scope="module")
-def gateway(kerberos_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def httpfs(kerberos_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real HttpFS before the cluster's NameNode; its address."""
+    cluster, realm = kerberos_cluster, kerberos_cluster.realm
+    folder = tmp_path_factory.mktemp("httpfs")
+    with PortPool() as ports:
+        port = ports.pick()
+    (folder / "temp").mkdir()
+    (folder / "secret").write_text(uuid.uuid4().hex)
+    http = "hadoop.http.authentication."
+    login = {"type": "kerberos", "kerberos.keytab": str(realm.services_keytab)}
+    settings = {
+        **{f"{http}{key}": value for key, value in {**login, "kerberos.principal": "*"}.items()},
+        f"{http}signature.secret.file": str(folder / "secret"),
+        **{f"httpfs.hadoop.authentication.{key}": value for key, value in login.items()},
+        "httpfs.hadoop.authentication.kerberos.principal": f"nn/127.0.0.1@{REALM}",
+        "httpfs.hadoop.config.dir": str(cluster.conf_dir),
+        "httpfs.http.hostname": "127.0.0.1",
+        "httpfs.http.port": str(port),
+        f"httpfs.proxyuser.{GATEWAY}.hosts": "*",
+        f"httpfs.proxyuser.{GATEWAY}.groups": "*",
+    }
+    write_site(folder / "httpfs-site.xml", settings)
+    for name in ("core-site.xml", "hdfs-site.xml"):
+        (folder / name).write_text((cluster.conf_dir / name).read_text())
+    artifacts = [
+        hadoop("hadoop-hdfs-httpfs", cluster.hadoop_version),
+        Artifact("com.googlecode.json-simple", "json-simple", "1.1.1"),
+    ]
+    properties = {f"httpfs.{name}.dir": str(folder) for name in ("home", "config", "log")}
+    properties["httpfs.temp.dir"] = str(folder / "temp")
+    main = "org.apache.hadoop.fs.http.server.HttpFSServerWebServer"
+    address = f"http://127.0.0.1:{port}"
+    with running(cluster, folder, main, artifacts, properties, f"{address}/webhdfs/v1/?op=GETHOMEDIRECTORY"):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def gateway(kerberos_cluster: LocalCluster, httpfs: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """It may act for the daemons' user and for alice, and not for bob, whose password it takes too."""
     realm = kerberos_cluster.realm
     with gateway_before(
@@ -55,6 +96,7 @@ def gateway(kerberos_cluster: LocalCluster, tmp_path_factory: pytest.TempPathFac
         environment={**os.environ, **realm.environment()},
         principal=f"{GATEWAY}/127.0.0.1@{REALM}",
         keytab=str(realm.keytab(GATEWAY)),
+        httpfs=httpfs,
     ) as started:
         yield started
 
@@ -120,20 +162,28 @@ def test_a_whole_job(
 
 
 def test_whose_tokens_they_are_and_where_they_count(
-    through: Callable[..., Knit], kerberos_cluster: LocalCluster
+    through: Callable[..., Knit], kerberos_cluster: LocalCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    connection = through().connection
-    collected = connection.bridge.collect([connection.paths.base])
+    keys = "kms://http@keys.inside:9600/kms"
+    connection = through(pars={"hadoop.security.key.provider.path": keys}).connection
+    namenode = kerberos_cluster.settings["fs.defaultFS"].removeprefix("hdfs://")
+    collected = connection.bridge.collect([f"hdfs://{namenode}/user/alice/{uuid.uuid4().hex}/not-there-yet"])
     assert collected is not None
     (token,) = (Token.parse(text) for text in collected.texts.values())
-    namenode = kerberos_cluster.settings["fs.defaultFS"].removeprefix("hdfs://")
     assert (token.owner, token.renewer, token.service) == ("alice", daemon_user(), namenode)
+    assert f"no token of the key server {keys}, to which the gateway" in caplog.text
 
 
-def test_what_an_application_of_somebodys_does_without(through: Callable[..., Knit]) -> None:
-    """Nodes show its logs to whom the gateway is, and nobody reaches its ApplicationMaster; it can be killed."""
-    knit = through()
-    app_id = knit.start("echo said; sleep 300")
+def test_what_an_application_of_somebodys_does_without(
+    through: Callable[..., Knit], kerberos_cluster: LocalCluster
+) -> None:
+    """Nodes show its logs to whom the gateway is, and nobody reaches its ApplicationMaster; it can be killed.
+
+    With a keytab beside the password it may outlive its tokens, which takes no KDC here.
+    """
+    realm = kerberos_cluster.realm
+    knit = through(principal=realm.principal("alice"), keytab=str(realm.keytab("alice")))
+    app_id = knit.start("echo said; sleep 300", lifetime=8 * 86_400)
     assert knit.status()["user"] == "alice"
 
     def problems() -> list[str]:
@@ -144,6 +194,9 @@ def test_what_an_application_of_somebodys_does_without(through: Callable[..., Kn
     assert f"view_users: [{GATEWAY}]" in problem
     with pytest.raises(ApplicationMasterUnreachable, match=r"localhost:\d+"):
         knit.add_containers(1)
+    # The ApplicationMaster has logged in with the keytab by then.
+    staging = knit.connection.paths.staging(app_id)
+    eventually(lambda: knit.connection.files.status(f"{staging}/tokens") is not None)
     assert knit.kill()
     assert knit.runtime_status() == "KILLED"
 
@@ -165,17 +218,35 @@ def test_what_is_refused_before_anything_is_submitted(
     with pytest.raises(ConfigurationError, match=r"8 days.*end after 7 days.*keytab=.*of alice, beside the password"):
         knit.start("true", lifetime=8 * 86_400)
     assert set(knit.yarn_api.apps) == before
-    # That way out is one: no ticket is wanted for it here, where there is no KDC.
     realm = kerberos_cluster.realm
-    given = {"principal": realm.principal("alice"), "keytab": str(realm.keytab("alice"))}
     with pytest.raises(ConfigurationError, match="leave user out"):
-        through(**{**given, "principal": realm.principal("bob")})
-    knit = through(**given)
-    app_id = knit.start("sleep 300", lifetime=8 * 86_400)
-    # The ApplicationMaster has logged in with it by then.
-    staging = knit.connection.paths.staging(app_id)
-    eventually(lambda: knit.connection.files.status(f"{staging}/tokens") is not None)
-    assert knit.kill()
+        through(principal=realm.principal("bob"), keytab=str(realm.keytab("bob")))
+
+
+def test_httpfs_behind_the_gateway(through: Callable[..., Knit], tmp_path: Path) -> None:
+    """Files go through it, and an application would have to go without tokens, which it makes for itself alone."""
+    knit = through("/gateway/httpfs/resourcemanager")
+    files, folder = knit.connection.files, f"/user/alice/httpfs-{uuid.uuid4().hex}"
+    local = tmp_path / "data"
+    local.write_bytes(os.urandom(2**20))
+    files.put(local, f"{folder}/data")
+    files.write_many(folder, {"a": b"0123456789", "empty": b""})
+    assert files.read(f"{folder}/data") == local.read_bytes()
+    assert (files.read_range(f"{folder}/a", 3, 4), files.read(f"{folder}/empty")) == (b"3456", b"")
+    assert sorted(entry.path.rpartition("/")[2] for entry in files.list(folder)) == ["a", "data", "empty"]
+    status = files.status(f"{folder}/a")
+    assert status is not None
+    assert (status.owner, status.permission) == ("alice", "600")
+    assert files.free(folder).remaining is None, "it does not know the operation, and that is no error"
+    with pytest.raises(RemoteFileExists):
+        files.rename(f"{folder}/a", f"{folder}/empty")
+    with pytest.raises(PermissionDenied, match="/user/bob"):
+        files.list("/user/bob")
+    assert files.delete(folder, recursive=True)
+    before = set(knit.yarn_api.apps)
+    with pytest.raises(ConfigurationError, match=r"as HttpFS does.*WEBHDFS point to the NameNodes"):
+        knit.start("true")
+    assert set(knit.yarn_api.apps) == before
 
 
 def test_the_doctor(gateway: Gateway, tmp_path: Path) -> None:

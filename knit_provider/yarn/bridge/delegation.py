@@ -19,6 +19,7 @@ from knit_provider.yarn.bridge.kms import KeyServers, key_provider
 from knit_provider.yarn.errors import AuthenticationFailed, ClusterUnavailable, ConfigurationError
 from knit_provider.yarn.files.choose import root_of
 from knit_provider.yarn.files.namenodes import NameNodes
+from knit_provider.yarn.files.port import RemoteFileNotFound
 from knit_provider.yarn.tls import Trust, trust_of
 from knit_provider.yarn.tokens import HDFS_KIND, BorrowedTokens, Token, hdfs_service, rm_addresses
 
@@ -181,9 +182,7 @@ class DelegationTokens:
             ConfigurationError: the application does.
         """
         for uri in uris:
-            path = unquote(urlsplit(uri).path) or "/"
-            status = namenodes.call("GET", "GETFILESTATUS", path).get("FileStatus")
-            if isinstance(status, dict) and status.get("encBit"):
+            if _is_in_zone(namenodes, unquote(urlsplit(uri).path) or "/"):
                 raise ConfigurationError(
                     f"{uri} lies in an encryption zone, for which the application needs a token of the key server "
                     f"{keys}, and the gateway {topology.url} does not lead there. Use folders outside the zone "
@@ -195,3 +194,15 @@ class DelegationTokens:
             keys,
             topology.url,
         )
+
+
+def _is_in_zone(namenodes: NameNodes, path: str) -> bool:
+    """Whether what is at a path, or would be made there, is encrypted."""
+    while True:
+        try:
+            status = namenodes.call("GET", "GETFILESTATUS", path).get("FileStatus")
+            return isinstance(status, dict) and bool(status.get("encBit"))
+        except RemoteFileNotFound:
+            if path == "/":
+                raise
+            path = path.rstrip("/").rpartition("/")[0] or "/"
