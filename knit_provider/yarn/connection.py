@@ -244,10 +244,13 @@ class Connection:
         """The same cluster as another user, for a spec that names one.
 
         With Kerberos, or where we act for somebody already, the login acts for that user.
+
+        Raises:
+            ConfigurationError: a gateway is in front, which says by itself who asks.
         """
         if user == self.user:
             return self
-        by_proxy = self.secure or self.proxy_user is not None
+        by_proxy = self.session.topology is not None or self.secure or self.proxy_user is not None
         return Connection(
             self.conf,
             user=None if self.secure else self.caller if by_proxy else user,

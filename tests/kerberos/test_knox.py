@@ -133,7 +133,7 @@ def test_a_whole_job(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    knit = through(user=daemon_user())
+    knit = through(user=daemon_user(), bridge="auto")
     files, stop, folder = knit.connection.files, tmp_path / "stop", f"/tmp/knox-{uuid.uuid4().hex}"
     files.write_many(folder, {"input": b"content"})
     script = SCRIPT.format(folder=folder, stop=stop)
@@ -145,6 +145,7 @@ def test_a_whole_job(
         stop.touch()
         assert knit.wait_for_completion(60), knit.status()
         (text,) = re.findall(r"tokens=(\S+)", said(knit, shell=True))
+    assert knit.connection.bridge.name == "rest"
     assert knit.status()["user"] == daemon_user()
     copy = files.status(f"{folder}/output")
     assert copy is not None
@@ -217,6 +218,9 @@ def test_what_is_refused_before_anything_is_submitted(
     # The cluster's tokens last for seven days.
     with pytest.raises(ConfigurationError, match=r"8 days.*end after 7 days.*keytab=.*of alice, beside the password"):
         knit.start("true", lifetime=8 * 86_400)
+    for_bob = {"user": "bob", "services": {"w": {"script": "true", "resources": {"memory": 64}}}}
+    with pytest.raises(ConfigurationError, match="log in there as that user"):
+        knit.submit(for_bob)
     assert set(knit.yarn_api.apps) == before
     realm = kerberos_cluster.realm
     with pytest.raises(ConfigurationError, match="leave user out"):
