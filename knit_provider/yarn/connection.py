@@ -168,7 +168,10 @@ class Connection:
         reason = why_not_rest(key, self._staging or self.full_conf.default_fs, rest)
         if reason is None:
             return rest
-        jvm = self._jvm_bridge()
+        try:
+            jvm = self._jvm_bridge()
+        except ConfigurationError as e:
+            raise type(reason)(f"nothing can be submitted by REST: {reason}; and not otherwise: {e}") from e
         needs_java(reason, jvm.settings)
         return jvm
 
@@ -195,6 +198,9 @@ class Connection:
             if self._jvm is None:
                 from knit_provider.yarn.bridge.jvm import JvmBridge
 
+                unfit = self._not_our_ticket()
+                if unfit is not None:
+                    raise ConfigurationError(f"a JVM logs in with a ticket, and {unfit}")
                 self._jvm = JvmBridge(
                     self.full_conf,
                     user=self.caller,
@@ -227,6 +233,7 @@ class Connection:
                     caller=None if self.proxy_user is None else self.caller,
                     borrowed=self._borrowed if self._by_tokens else None,
                     topology=self.session.topology,
+                    no_native=self._not_our_ticket(),
                 )
             return self._files
 
@@ -284,6 +291,16 @@ class Connection:
                 f"that, give proxy_user={given!r}"
             )
         return found
+
+    def _not_our_ticket(self) -> str | None:
+        """Why a ticket that is found here does not stand for the password's user; None where it does, or need not."""
+        if not self.conf.password or self._by_ticket or not self.secure:
+            return None
+        principal = self.login.who()
+        if principal is not None and short_name(principal, self.full_conf.get(_RULES)) == self.caller:
+            return None
+        there = "there is none here" if principal is None else f"the one here is {principal}'s"
+        return f"{there}, while the password is {self.caller}'s; give principal= and keytab= beside it"
 
     def _rm_token(self) -> Token:
         borrowed = self._borrowed

@@ -21,7 +21,7 @@ from knit_provider.localcluster import LocalCluster
 from knit_provider.localcluster.kdc import GATEWAY, REALM
 from knit_provider.localcluster.ports import PortPool
 from knit_provider.localcluster.users import daemon_user
-from knit_provider.yarn.errors import ApplicationMasterUnreachable, ConfigurationError, PermissionDenied
+from knit_provider.yarn.errors import ApplicationMasterUnreachable, ConfigurationError, KnitError, PermissionDenied
 from knit_provider.yarn.files.port import RemoteFileExists
 from knit_provider.yarn.gateway.maven import Artifact, hadoop
 from knit_provider.yarn.tokens import HDFS_KIND, Token, read_token_file
@@ -35,6 +35,7 @@ from tests.hadoop.behind_gateway import (
     ports_of,
 )
 from tests.hadoop.eventually import eventually
+from tests.kerberos.conftest import documented_conf
 from tests.kerberos.http_servers import running, write_site
 
 OTHERS_MAY_SEE = {"view_users": [GATEWAY]}
@@ -225,6 +226,21 @@ def test_what_is_refused_before_anything_is_submitted(
     realm = kerberos_cluster.realm
     with pytest.raises(ConfigurationError, match="leave user out"):
         through(principal=realm.principal("bob"), keytab=str(realm.keytab("bob")))
+
+
+def test_a_strangers_ticket_is_not_taken_for_the_users(
+    through: Callable[..., Knit], kerberos_cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the gateway does not lead to HDFS, others do; as the user or not at all."""
+    realm = kerberos_cluster.realm
+    monkeypatch.setenv("KRB5_CONFIG", str(realm.krb5_conf))
+    monkeypatch.setenv("KRB5CCNAME", f"FILE:{realm.ticket('bob', tmp_path / 'cache')}")
+    names = ("fs.defaultFS", "yarn.resourcemanager.address", "yarn.application.classpath")
+    conf = documented_conf(kerberos_cluster) | {name: kerberos_cluster.settings[name] for name in names}
+    bare = "/gateway/bare/resourcemanager"
+    for bridge in ("rest", "auto", "jvm"):
+        with pytest.raises(KnitError, match=r"the one here is bob@.*while the password is alice's"):
+            through(bare, bridge=bridge, pars=conf).start("true")
 
 
 def test_httpfs_behind_the_gateway(through: Callable[..., Knit], tmp_path: Path) -> None:
