@@ -162,5 +162,6 @@ def _describe(conn: Knit) -> str:
     files = conn.connection.files
     home = files.uri_home()
     files.status("/")
-    how = "Kerberos" if conn.connection.secure else "simple authentication"
+    by_password = bool(conn.conf.password)
+    how = "password" if by_password else "Kerberos" if conn.connection.secure else "simple authentication"
     return f"ResourceManager {version} is {ha_state}; NameNode answers, home {home}; user {conn.user} by {how}"

@@ -24,6 +24,9 @@ SERVICES = ("nn", "dn", "rm", "nm", "jhs", "HTTP")
 MAPPED_USER = "knit"
 """A user whom Hadoop maps to the operating system's user that runs the daemons. A node without a setuid launcher runs
 every container as that one, and gives its logs only to an application's user of the same name."""
+GATEWAY = "knox"
+"""Who a gateway in front of the cluster logs in as. It may act for the daemons' user and the first guest, and for no
+other; its keytab is ``Realm.keytab(GATEWAY)``."""
 
 _PROGRAMS = ("krb5kdc", "kdb5_util", "kadmin.local", "kinit")
 # Where distributions keep daemons, which an ordinary user's PATH may lack.
@@ -148,6 +151,7 @@ class Realm:
         self._run([programs["kdb5_util"], "create", "-s", "-r", REALM, "-P", secrets.token_hex(16)])
         wanted: list[tuple[str, Path]] = [(self.principal(user), self.keytab(user)) for user in self.users]
         wanted += [(f"{name}/{host}@{REALM}", self.services_keytab) for name in SERVICES for host in _hosts()]
+        wanted += [(f"{GATEWAY}/{host}@{REALM}", self.keytab(GATEWAY)) for host in _hosts()]
         lines = []
         for principal, keytab in wanted:
             lines += [f"addprinc -randkey {principal}", f"ktadd -norandkey -k {keytab} {principal}"]
@@ -263,6 +267,8 @@ def settings_for(realm: Realm) -> dict[str, str]:
         "yarn.acl.enable": "true",
         "yarn.admin.acl": user,
         "yarn.scheduler.capacity.root.acl_administer_queue": user,
+        f"hadoop.proxyuser.{GATEWAY}.hosts": LOOPBACK,
+        f"hadoop.proxyuser.{GATEWAY}.users": f"{user},{GUESTS[0]}",
         # Else a DataNode wants a port that only root may open, or TLS everywhere.
         "ignore.secure.ports.for.testing": "true",
     }

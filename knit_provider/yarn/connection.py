@@ -90,7 +90,10 @@ class Connection:
             self._has_kerberos and self._borrowed is not None and not conf.password and self.login.who() is None
         )
         self.proxy_user = _checked_user(proxy_user)
-        self.caller = self._user_of_ticket(user, conf) if self._has_kerberos else user or conf.user
+        # A password is the login then. A ticket that happens to be there says nothing about that user; a keytab that is
+        # given beside it is the application's, and has to be theirs.
+        self._by_ticket = self._has_kerberos and (given or not conf.password)
+        self.caller = self._user_of_ticket(user, conf) if self._by_ticket else user or conf.user
         self.user = self.proxy_user or self.caller
         self.hdfs_home = hdfs_home
         self.jar = jar
@@ -125,7 +128,7 @@ class Connection:
                     self._full_conf = self.conf
                 else:
                     self._full_conf = self.conf.with_cluster(self.api.cluster_conf())
-                    if self._has_kerberos and not self.conf.get(_RULES):
+                    if self._by_ticket and not self.conf.get(_RULES):
                         self.caller = self.session.caller = self._user_of_ticket(None, self._full_conf)
                         self.user = self.session.user
                 policy = str(self._full_conf.get("yarn.http.policy", ""))
@@ -165,7 +168,10 @@ class Connection:
         reason = why_not_rest(key, self._staging or self.full_conf.default_fs, rest)
         if reason is None:
             return rest
-        jvm = self._jvm_bridge()
+        try:
+            jvm = self._jvm_bridge()
+        except ConfigurationError as e:
+            raise type(reason)(f"nothing can be submitted by REST: {reason}; and not otherwise: {e}") from e
         needs_java(reason, jvm.settings)
         return jvm
 
@@ -192,6 +198,9 @@ class Connection:
             if self._jvm is None:
                 from knit_provider.yarn.bridge.jvm import JvmBridge
 
+                unfit = self._not_our_ticket()
+                if unfit is not None:
+                    raise ConfigurationError(f"a JVM logs in with a ticket, and {unfit}")
                 self._jvm = JvmBridge(
                     self.full_conf,
                     user=self.caller,
@@ -224,6 +233,7 @@ class Connection:
                     caller=None if self.proxy_user is None else self.caller,
                     borrowed=self._borrowed if self._by_tokens else None,
                     topology=self.session.topology,
+                    no_native=self._not_our_ticket(),
                 )
             return self._files
 
@@ -241,10 +251,13 @@ class Connection:
         """The same cluster as another user, for a spec that names one.
 
         With Kerberos, or where we act for somebody already, the login acts for that user.
+
+        Raises:
+            ConfigurationError: a gateway is in front, which says by itself who asks.
         """
         if user == self.user:
             return self
-        by_proxy = self.secure or self.proxy_user is not None
+        by_proxy = self.session.topology is not None or self.secure or self.proxy_user is not None
         return Connection(
             self.conf,
             user=None if self.secure else self.caller if by_proxy else user,
@@ -279,6 +292,16 @@ class Connection:
             )
         return found
 
+    def _not_our_ticket(self) -> str | None:
+        """Why a ticket that is found here does not stand for the password's user; None where it does, or need not."""
+        if not self.conf.password or self._by_ticket or not self.secure:
+            return None
+        principal = self.login.who()
+        if principal is not None and short_name(principal, self.full_conf.get(_RULES)) == self.caller:
+            return None
+        there = "there is none here" if principal is None else f"the one here is {principal}'s"
+        return f"{there}, while the password is {self.caller}'s; give principal= and keytab= beside it"
+
     def _rm_token(self) -> Token:
         borrowed = self._borrowed
         token = borrowed.for_resource_manager(self._full_conf or self.conf) if borrowed is not None else None
@@ -309,8 +332,11 @@ class Connection:
 
     @property
     def secure(self) -> bool:
-        """Whether the cluster authenticates with Kerberos."""
-        return self._has_kerberos
+        """Whether the cluster authenticates with Kerberos.
+
+        Whoever comes with a password, to a gateway say, need have nothing that tells it; then the cluster is asked.
+        """
+        return self._has_kerberos or (bool(self.conf.password) and self.full_conf.is_secure)
 
     @property
     def by_tokens(self) -> bool:

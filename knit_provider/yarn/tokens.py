@@ -86,6 +86,15 @@ class Token:
             return None
 
     @property
+    def renewer(self) -> str | None:
+        """The short name of whoever may renew a filesystem's or key server's token; None where that cannot be read."""
+        try:
+            _, rest = _read_field(self.identifier[1:])
+            return _read_field(rest)[0].decode() or None
+        except (ValueError, UnicodeDecodeError):
+            return None
+
+    @property
     def dates(self) -> tuple[int, int] | None:
         """When it was made and when it ends for good, however often it is renewed: milliseconds since the epoch.
 
@@ -185,7 +194,7 @@ class BorrowedTokens:
 
     def for_resource_manager(self, conf: HadoopConf) -> Token | None:
         """The one that the cluster's ResourceManagers take; one of another cluster is not shown to them."""
-        ours = {place for address in _rm_addresses(conf) for place in _places(address)}
+        ours = {place for address in rm_addresses(conf) for place in _places(address)}
         for token in self.all():
             # Of several ResourceManagers the token names all.
             if token.kind == RM_KIND and ours.intersection(token.service.lower().split(",")):
@@ -222,7 +231,8 @@ def hdfs_service(conf: HadoopConf, root: str) -> str:
         raise ClusterUnavailable(f"the host name of {root} is unknown here: {e}") from e
 
 
-def _rm_addresses(conf: HadoopConf) -> Iterator[Address]:
+def rm_addresses(conf: HadoopConf) -> Iterator[Address]:
+    """Where the ResourceManagers serve Hadoop's RPC, as far as the configuration says it."""
     key = "yarn.resourcemanager.address"
     port = 8032
     for suffix in [f".{rm_id}" for rm_id in conf.rm_ids] or [""]:

@@ -3,13 +3,15 @@
 Its paths and rewritings are those of Knox's service definitions: ``yarn-rm`` 2.5.0 (which blanks the addresses of nodes
 and scrambles their ids), ``yarnui`` 2.7.0, ``yarnuiv2`` 3.0.0 (through which NodeManagers are asked, by ``scheme``,
 ``host`` and ``port`` in the query) and ``webhdfs`` 2.4.0 (redirects to DataNodes come back as opaque URLs of its own).
-Who asks is what the login says; a name in the query is thrown away. A topology is one of
+Who asks is what the login says; a name in the query is thrown away. In front of a cluster with Kerberos it logs in
+there with a keytab of its own, and acts for whoever asks (``doAs``). A topology is one of
 
 - ``default``: a password or a session's cookie; all services
 - ``seeds``: the same, with the ResourceManager at ``resourcemanager/ws/v1``
 - ``bare``: the same, with nothing but the ResourceManager
 - ``sso``: a cookie of ``knoxsso`` only, which itself takes a password
 - ``closed``: lets nobody do anything
+- ``httpfs``: as ``default``, with HttpFS in place of the NameNode, where there is one
 - ``broken``: its services are away
 
 ``python -m tests.hadoop.knox_gateway`` takes its settings as a line of JSON on standard input, prints its port, and
@@ -32,6 +34,9 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import requests
 
+from knit_provider.yarn.kerberos import KerberosLogin
+from knit_provider.yarn.rest.auth import KerberosAuth
+
 _IDENTITY = ("user.name", "doas")
 _SERVICES = {"bare": ("resourcemanager",)}
 _ALL = ("resourcemanager", "yarn", "yarnuiv2", "webhdfs")
@@ -43,7 +48,10 @@ class State:
     def __init__(self, settings: dict[str, Any]) -> None:
         self.rm: str = settings["rm"]
         self.namenode: str = settings["namenode"]
+        self.httpfs: str = settings.get("httpfs", "")
         self.users: dict[str, str] = settings["users"]
+        keytab = settings.get("keytab")
+        self.login = KerberosAuth(KerberosLogin(settings["principal"], keytab)) if keytab else None
         self.sessions: dict[str, str] = {}
         self.logins = 0
         self.requests: list[str] = []
@@ -86,7 +94,7 @@ class Knox(BaseHTTPRequestHandler):
         if service not in _SERVICES.get(topology, _ALL):
             return self._page(404)
         query = [pair for pair in parse_qsl(parts.query, True) if pair[0].lower() not in _IDENTITY]
-        query.append(("user.name", user))
+        query.append(("user.name" if self.state.login is None else "doAs", user))
         return getattr(self, f"_to_{service}")(topology, rest, query, body)
 
     # -- who ----------------------------------------------------------------------------------------------------
@@ -174,7 +182,8 @@ class Knox(BaseHTTPRequestHandler):
             return self._page(404) if hidden is None else self._forward(hidden, [], body)
         if not rest.startswith("v1"):
             return self._page(404)
-        return self._forward(f"{self.state.namenode}/webhdfs/{rest}", query, body, topology=topology)
+        place = self.state.httpfs if topology == "httpfs" else self.state.namenode
+        return self._forward(f"{place}/webhdfs/{rest}", query, body, topology=topology)
 
     # -- passing on ---------------------------------------------------------------------------------------------
 
@@ -192,11 +201,12 @@ class Knox(BaseHTTPRequestHandler):
         try:
             with requests.Session() as http:
                 http.trust_env = False
+                http.auth = self.state.login
                 answer = http.request(self.command, full, data=body, headers=headers, timeout=30, allow_redirects=False)
         except requests.RequestException:
             return self._page(500)
         content, kind = answer.content, answer.headers.get("Content-Type", "")
-        if rewrite is not None and "json" in kind and answer.status_code < 300:
+        if rewrite is not None and content and "json" in kind and answer.status_code < 300:
             found = json.loads(content)
             rewrite(found)
             content = json.dumps(found).encode()

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from xml.sax.saxutils import escape
 
 import pytest
 import requests
@@ -17,26 +13,13 @@ from knit_provider.localcluster.ports import PortPool
 from knit_provider.localcluster.users import daemon_user
 from knit_provider.yarn.bridge.kms import KeyServers
 from knit_provider.yarn.errors import AuthenticationFailed, ClusterUnavailable, PermissionDenied
-from knit_provider.yarn.gateway.maven import Artifact, cache_lock, fetch_one, find_maven, hadoop
+from knit_provider.yarn.gateway.maven import Artifact, hadoop
 from knit_provider.yarn.kerberos import KerberosLogin
 from knit_provider.yarn.rest.auth import KerberosAuth
 from knit_provider.yarn.tokens import KMS_KIND
-from knit_provider.yarn.user_cache import cache_folder
-from tests.hadoop.eventually import eventually
+from tests.kerberos.http_servers import running, write_site
 
 SCRIPT = 'tr -c "[:alnum:]_-" "\\n" < "$HADOOP_TOKEN_FILE_LOCATION" | grep -xE "kms-dt|.*_TOKEN" | sort -u'
-
-
-def server_jars(version: str) -> Path:
-    """A folder of what the key server has beyond the other daemons' jars."""
-    folder = cache_folder(os.environ, "hadoop") / f"kms-{version}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with cache_lock(folder / "lock"):
-        for artifact in (hadoop("hadoop-kms", version), Artifact("org.slf4j", "jul-to-slf4j", "1.7.36")):
-            if not (folder / artifact.file).is_file():
-                maven = find_maven(os.environ, "Hadoop's key server is", folder)
-                fetch_one(maven, artifact, folder, folder / "log", os.environ)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -60,37 +43,15 @@ def key_server(kerberos_cluster: LocalCluster, tmp_path_factory: pytest.TempPath
         "hadoop.security.authentication": "kerberos",
         "hadoop.http.idle_timeout.ms": "5000",
     }
-    body = "".join(f"<property><name>{k}</name><value>{escape(v)}</value></property>" for k, v in settings.items())
     for name in ("kms-site.xml", "core-site.xml"):
-        (folder / name).write_text(f"<configuration>{body}</configuration>")
-    (folder / "kms-acls.xml").write_text("<configuration/>")
-    command = [
-        f"{cluster.env()['JAVA_HOME']}/bin/java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-        "--add-opens=java.base/java.lang=ALL-UNNAMED", "--add-exports=java.security.jgss/sun.security.krb5=ALL-UNNAMED",
-        f"-Djava.security.krb5.conf={realm.krb5_conf}", f"-Dkms.config.dir={folder}", f"-Dkms.log.dir={folder}",
-        f"-Dhadoop.log.dir={folder}", "-cp",
-        f"{folder}:{server_jars(cluster.hadoop_version)}/*:{cluster.plan.layout.jars}/*",
-        "org.apache.hadoop.crypto.key.kms.server.KMSWebServer",
-    ]  # fmt: skip
-    log = folder / "out"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            command, env={"HADOOP_KEYSTORE_PASSWORD": "none", "PATH": os.environ["PATH"]}, stdout=out, stderr=out
-        )
-
-    def serves() -> bool:
-        assert process.poll() is None, log.read_text()[-3000:]
-        try:
-            return requests.get(f"http://127.0.0.1:{port}/kms/v1/keys/names", timeout=10).status_code == 401
-        except requests.RequestException:
-            return False
-
-    try:
-        eventually(serves, seconds=60)
+        write_site(folder / name, settings)
+    write_site(folder / "kms-acls.xml", {})
+    artifacts = [hadoop("hadoop-kms", cluster.hadoop_version), Artifact("org.slf4j", "jul-to-slf4j", "1.7.36")]
+    properties = {"kms.config.dir": str(folder), "kms.log.dir": str(folder)}
+    main = "org.apache.hadoop.crypto.key.kms.server.KMSWebServer"
+    place = f"http://127.0.0.1:{port}/kms"
+    with running(cluster, folder, main, artifacts, properties, f"{place}/v1/keys/names"):
         yield f"kms://http@127.0.0.1:{port}/kms"
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture

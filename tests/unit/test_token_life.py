@@ -46,7 +46,8 @@ def connection(tmp_path: Path, **changes: Any) -> Any:
     path = tmp_path / "keytab"
     path.write_bytes(KEYTAB)
     login = SimpleNamespace(principal="etl@A", keytab=str(path))
-    return SimpleNamespace(**{"login": login, "proxy_user": None, "user": "etl", **changes})
+    conf = SimpleNamespace(password=None)
+    return SimpleNamespace(**{"login": login, "proxy_user": None, "user": "etl", "conf": conf, **changes})
 
 
 def test_the_shortest_life_counts() -> None:

@@ -22,11 +22,21 @@ _MOST_SKEW = 300
 def kerberos_looks(knit: Knit) -> Iterator[Look]:
     """Each thing to look at, and how; nothing on a cluster without Kerberos."""
     connection = knit.connection
-    if not connection.secure:
+    try:
+        if not connection.secure:
+            return
+    except KnitError:
+        # Nobody answers who could tell, which others say.
         return
-    yield "krb5.conf", krb5_conf
+    by_password = bool(connection.conf.password)
+    if not by_password:
+        yield "krb5.conf", krb5_conf
     if connection.login.keytab is not None:
         yield "keytab", lambda: keytab(knit)
+    if by_password:
+        # Nothing else of Kerberos has to be here: whoever takes the password sees to it.
+        yield "tokens", lambda: tokens(knit)
+        return
     yield "ticket", lambda: ticket(knit)
     yield "realm", lambda: realm(knit)
     yield "clock", lambda: clock(knit)

@@ -8,22 +8,26 @@ one under the other kind and with the service that Hadoop's RPC client looks for
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from knit_provider.yarn.bridge.base import Collected
 from knit_provider.yarn.bridge.kms import KeyServers, key_provider
 from knit_provider.yarn.errors import AuthenticationFailed, ClusterUnavailable, ConfigurationError
 from knit_provider.yarn.files.choose import root_of
 from knit_provider.yarn.files.namenodes import NameNodes
+from knit_provider.yarn.files.port import RemoteFileNotFound
 from knit_provider.yarn.tls import Trust, trust_of
-from knit_provider.yarn.tokens import HDFS_KIND, BorrowedTokens, Token, hdfs_service
+from knit_provider.yarn.tokens import HDFS_KIND, BorrowedTokens, Token, hdfs_service, rm_addresses
 
 if TYPE_CHECKING:
     from knit_provider.yarn.config import HadoopConf
     from knit_provider.yarn.rest.knox import Topology
+
+_log = logging.getLogger(__name__)
 
 
 class DelegationTokens:
@@ -66,11 +70,12 @@ class DelegationTokens:
         application's tokens.
 
         Raises:
-            ConfigurationError: nothing says who may renew them, or where a NameNode is; or the borrowed tokens cannot
-                be read.
+            ConfigurationError: nothing says who may renew them, or where a NameNode is; the borrowed tokens cannot be
+                read; or a gateway leads to HttpFS, or not to the key server of a path that lies in a zone.
             AuthenticationFailed, PermissionDenied, ClusterUnavailable: a NameNode or key server refused, or is away;
                 or there is no login, and no borrowed token for it.
         """
+        filesystems = list(filesystems)
         default = self._conf.default_fs
         log_dir = str(self._conf.get("yarn.nodemanager.remote-app-log-dir") or "/")
         roots = dict.fromkeys(root_of(uri, default) for uri in ("/", *filesystems, log_dir))
@@ -78,7 +83,8 @@ class DelegationTokens:
         tokens = dict(borrowed)
         for root in roots:
             if root.startswith("hdfs://"):
-                self._add(tokens, root)
+                uris = [uri for uri in filesystems if root_of(uri, default) == root]
+                self._add(tokens, root, uris)
         return Collected({service: token.to_text() for service, token in tokens.items()}, bool(borrowed))
 
     def renewer(self) -> str:
@@ -95,10 +101,19 @@ class DelegationTokens:
             )
         # Any of several ResourceManagers: the NameNode looks at the short name only.
         host = urlsplit(self._conf.rm_web_addresses()[0]).hostname or ""
+        if self._topology is not None:
+            # That is the gateway.
+            host = next((address.host for address in rm_addresses(self._conf)), host)
         return principal.replace("_HOST", host.lower())
 
-    def _add(self, tokens: dict[str, Token], root: str) -> None:
-        service = hdfs_service(self._conf, root)
+    def _add(self, tokens: dict[str, Token], root: str, uris: Collection[str]) -> None:
+        try:
+            service = hdfs_service(self._conf, root)
+        except ClusterUnavailable:
+            # Outside a gateway the cluster's names need mean nothing. The NameNode knows what it is called inside.
+            if self._topology is None:
+                raise
+            service = ""
         if self._auth is None:
             # With tokens alone nobody gets further ones, neither here nor from a key server.
             if service not in tokens:
@@ -114,8 +129,12 @@ class DelegationTokens:
         )
         try:
             if service not in tokens:
-                tokens[service] = self._fetch(namenodes, root, service)
+                token = self._fetch(namenodes, root, service)
+                tokens[token.service] = token
             keys = key_provider(self._conf, namenodes)
+            if keys is not None and keys not in tokens and topology is not None:
+                self._go_without(keys, namenodes, topology, uris)
+                keys = None
         finally:
             namenodes.close()
         if keys is not None and keys not in tokens:
@@ -135,4 +154,55 @@ class DelegationTokens:
             token = Token.parse(str(text))
         except (ValueError, UnicodeDecodeError) as e:
             raise ClusterUnavailable(f"the NameNode of {root} gave a delegation token that is none: {e}") from e
-        return replace(token, kind=HDFS_KIND, service=service)
+        if not token.service:
+            # A NameNode names itself there. HttpFS signs tokens of its own, which nobody else takes.
+            raise ConfigurationError(
+                f"what serves WebHDFS for {root} at {namenodes.addresses[0]} gave a delegation token that the NameNode "
+                "does not know, as HttpFS does: an application cannot use it. "
+                + (
+                    "Have the topology's WEBHDFS point to the NameNodes, or use one where it does"
+                    if self._topology is not None
+                    else "Let dfs.namenode.http-address name the NameNode itself"
+                )
+            )
+        return replace(token, kind=HDFS_KIND, service=self._inside(token.service, service))
+
+    def _inside(self, said: str, found: str) -> str:
+        """Where a token counts: as the NameNode says where names may mean another place here than behind a gateway."""
+        if self._topology is None or found.startswith("ha-hdfs:"):
+            return found
+        # A machine may take its own name for loopback, which is of no use to others.
+        own = said.startswith("127.") and found and not found.startswith("127.")
+        return found if own else said
+
+    def _go_without(self, keys: str, namenodes: NameNodes, topology: Topology, uris: Iterable[str]) -> None:
+        """No gateway leads to a key server, which only those who open an encryption zone need.
+
+        Raises:
+            ConfigurationError: the application does.
+        """
+        for uri in uris:
+            if _is_in_zone(namenodes, unquote(urlsplit(uri).path) or "/"):
+                raise ConfigurationError(
+                    f"{uri} lies in an encryption zone, for which the application needs a token of the key server "
+                    f"{keys}, and the gateway {topology.url} does not lead there. Use folders outside the zone "
+                    "(hdfs_home=), or a file with a kms-dt token in HADOOP_TOKEN_FILE_LOCATION"
+                )
+        _log.warning(
+            "the application gets no token of the key server %s, to which the gateway %s does not lead: it will read "
+            "nothing in an encryption zone",
+            keys,
+            topology.url,
+        )
+
+
+def _is_in_zone(namenodes: NameNodes, path: str) -> bool:
+    """Whether what is at a path, or would be made there, is encrypted."""
+    while True:
+        try:
+            status = namenodes.call("GET", "GETFILESTATUS", path).get("FileStatus")
+            return isinstance(status, dict) and bool(status.get("encBit"))
+        except RemoteFileNotFound:
+            if path == "/":
+                raise
+            path = path.rstrip("/").rpartition("/")[0] or "/"

@@ -58,6 +58,7 @@ class ChosenFiles:
         caller: whose login acts for ``user``, if that is somebody else.
         borrowed: tokens that take the place of a login.
         topology: of a gateway. WebHDFS through that is then the first way, and HDFS's own port the second.
+        no_native: why that port is not to be tried with the tickets that there are, where that is so.
     """
 
     def __init__(
@@ -75,8 +76,10 @@ class ChosenFiles:
         caller: str | None = None,
         borrowed: BorrowedTokens | None = None,
         topology: Topology | None = None,
+        no_native: str | None = None,
     ) -> None:
         self._conf = conf
+        self._no_native = no_native
         self._topology = topology
         self._user = user
         self._caller = caller
@@ -268,6 +271,8 @@ class ChosenFiles:
             return self._ways[root, name]
 
     def _try_native(self, root: str) -> NativeFiles:
+        if self._no_native is not None:
+            raise _Unfit(f"it takes a ticket, and {self._no_native}")
         if self._caller is not None:
             raise _Unfit("whom to act for, it takes from the environment only (HADOOP_PROXY_USER)")
         reason = NativeFiles.why_not(self._conf, self._user, root=root, **self._login)

@@ -195,6 +195,8 @@ class NameNodes:
     def upload(self, path: str, body: Body, **parameters: object) -> None:
         """Create a file; DataNodes that cannot be reached are passed over."""
         for location in self._locations("PUT", "CREATE", path, parameters):
+            if isinstance(location, Answer):
+                raise self._error(location, path)
             body.rewind()
             try:
                 answer = self._transport.send(location, body)
@@ -209,6 +211,8 @@ class NameNodes:
     def download(self, path: str, max_bytes: int, offset: int = 0) -> bytes:
         """At most ``max_bytes`` of a file, from ``offset`` on."""
         for location in self._locations("GET", "OPEN", path, {"length": max_bytes, "offset": offset or None}):
+            if isinstance(location, Answer):
+                return location.body
             try:
                 answer = self._transport.exchange("GET", location, timeout=SILENCE_TIMEOUT)
             except Unanswered as error:
@@ -224,8 +228,10 @@ class NameNodes:
         """Close the connections."""
         self._transport.close()
 
-    def _locations(self, method: str, operation: str, path: str, parameters: Mapping[str, object]) -> Iterator[str]:
-        """URLs on DataNodes, each time one other than those before."""
+    def _locations(
+        self, method: str, operation: str, path: str, parameters: Mapping[str, object]
+    ) -> Iterator[str | Answer]:
+        """URLs on DataNodes, each time one other than those before; or the data, where HttpFS answers with that."""
         passed_over: list[str] = []
         for _ in range(_DATANODES):
             excluded = {"excludedatanodes": ",".join(passed_over)} if passed_over else {}
@@ -237,6 +243,9 @@ class NameNodes:
                 if passed_over:
                     break
                 raise
+            if not how and answer.status == 200:
+                yield answer
+                return
             location = answer.headers.get("Location") or str((answer.json() if how else {}).get("Location", ""))
             try:
                 parts = urlsplit(location)
@@ -265,13 +274,15 @@ class NameNodes:
     def _ask(self, method: str, operation: str, path: str, parameters: Mapping[str, object]) -> Answer:
         query = {"op": operation, **self._identity()}
         query |= {key: str(value) for key, value in parameters.items() if value is not None}
+        # HttpFS behind a gateway answers this with the data.
+        limit = SILENCE_TIMEOUT if operation == "OPEN" and self._topology is not None else CALL_TIMEOUT
         deadline = time.monotonic() + FAILOVER_TIMEOUT
         while True:
             problems, may_pass = [], False
             for address in self._in_order():
                 url = f"{address}/webhdfs/v1{quote(path, safe='/', errors='surrogateescape')}"
                 try:
-                    answer = self._transport.exchange(method, url, params=query, timeout=CALL_TIMEOUT)
+                    answer = self._transport.exchange(method, url, params=query, timeout=limit)
                 except Unanswered as error:
                     problems.append(str(error))
                     may_pass |= error.may_pass and len(self.addresses) > 1

@@ -83,6 +83,11 @@ def first_words(text: str) -> str:
     return words if len(words) <= _FIRST_WORDS else words[: _FIRST_WORDS - 3] + "..."
 
 
+def refused_logs(answer: Answer) -> re.Match[str] | None:
+    """Whose view of a container's logs a NodeManager refuses (1), and of which application (2)."""
+    return _NO_LOGS.search(answer.text[:2000])
+
+
 def error_of(answer: Answer, user: str) -> KnitError:
     """The error that an answer with an unwanted status stands for."""
     remote = answer.remote_exception()
@@ -96,7 +101,7 @@ def error_of(answer: Answer, user: str) -> KnitError:
             f"{answer.url} does not accept the Kerberos ticket of {user} ({first_words(_reason(answer))}). Clocks that "
             "differ and a keytab of the daemon's that is out of date are the usual causes"
         )
-    refused = _NO_LOGS.search(answer.text[:2000])
+    refused = refused_logs(answer)
     if refused is not None:
         # NodeManagers of Hadoop 3 say it with 500.
         return PermissionDenied(f"{asked} was refused: {words}. {may_not_view(refused[1], refused[2])}")

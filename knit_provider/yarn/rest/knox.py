@@ -89,7 +89,7 @@ class Topology:
             user: who asked.
             has_password: whether it was asked with a password.
         """
-        if answer.remote_exception() is not None:
+        if answer.remote_exception() is not None or _is_a_nodes(answer):
             return None
         gateway, service = f"the gateway {self.url}", self._service(answer.url)
         if answer.status == 401:
@@ -137,6 +137,11 @@ class Topology:
     def _service(self, url: str) -> str:
         below = urlsplit(url).path.removeprefix(urlsplit(self.url).path).strip("/").partition("/")[0]
         return f"the service {_ROLES[below]}" if below in _ROLES else "such a service"
+
+
+def _is_a_nodes(answer: Answer) -> bool:
+    """Whether it is what a NodeManager says of a log that it does not give: bare text, where a gateway shows a page."""
+    return answer.status == 500 and answer.headers.get("Content-Type", "").startswith("text/plain")
 
 
 def is_login_page(answer: Answer) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError
 from knit_provider.yarn.rest.active import is_redirect
-from knit_provider.yarn.rest.answers import Answer
+from knit_provider.yarn.rest.answers import Answer, refused_logs
 from knit_provider.yarn.rest.log_pages import files_on_page, page_path
 from knit_provider.yarn.rest.log_text import unwrapped
 from knit_provider.yarn.rest.session import Session
@@ -86,6 +86,7 @@ class NodeManager:
         if _has_no_such_service(answer):
             return self._log_files_on_page(container_id, self._session.error(answer))
         if self._is_elsewhere(answer):
+            self._check_login(container_id)
             return []
         found = answer.json()
         # Hadoop 3.3 gives an object and sizes as strings, others a list of which one part may be the aggregated logs.
@@ -197,6 +198,19 @@ class NodeManager:
             if remaining:
                 raise ClusterUnavailable(f"{url} broke off with {remaining} bytes of the log to come")
             return written
+
+    def _check_login(self, container_id: str) -> None:
+        """Where a login acts for others, nodes ask for the login's own right to view, and list nothing without it.
+
+        Raises:
+            PermissionDenied: it lacks the right.
+        """
+        if self._session.topology is None and self._session.acted_for is None:
+            return
+        url = f"{self._ws}/containers/{container_id}/logs/stdout"
+        answer = self._session.get_url(url, {"size": 1, **self._query}, ok=range(200, 600), accept="*/*")
+        if refused_logs(answer) is not None:
+            raise self._session.error(answer)
 
     def _is_elsewhere(self, answer: Answer) -> bool:
         """Whether the node says that it has no such container, or redirects to where aggregated logs are shown."""

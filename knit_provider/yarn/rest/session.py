@@ -381,7 +381,7 @@ class Session:
             answer = self._transport.exchange("GET", url, timeout=timeout, params=query, headers=headers)
             if answer.status == 200 and answer.body.lstrip()[:1] == b"{":
                 return answer
-            if answer.status == 401 or is_login_page(answer) or answer.status >= 500:
+            if answer.status in (401, 403) or is_login_page(answer) or answer.status >= 500:
                 refused = answer
         if refused is not None:
             return refused

@@ -92,6 +92,8 @@ def keytab_for(connection: Connection, lifetime: int | None, tokens: Collected |
         if connection.proxy_user is not None
         else "submit with principal= and keytab=, with which the ApplicationMaster gets new ones"
     )
+    if connection.proxy_user is None and connection.conf.password:
+        keytab += f" (of {connection.user}, beside the password; no KDC has to be reachable from here)"
     raise ConfigurationError(
         f"the application {wanted}, and its delegation tokens end after {_duration(int(life))} (the cluster's "
         "dfs.namenode.delegation.token.max-lifetime, or that of its key servers): it would go on without access to its "
