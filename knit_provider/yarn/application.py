@@ -500,7 +500,7 @@ class Application:
         if report.application_type != "knit" or report.user != self._connection.user:
             return
         try:
-            self._connection.tidy(self.id)
+            self._connection.tidy(report)
         except (KnitError, OSError) as e:
             log.debug("staging of %s: %s", self.id, e)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from knit_provider.yarn.bridge.jvm import JvmBridge
     from knit_provider.yarn.bridge.rest import RestBridge
     from knit_provider.yarn.files.port import Files
+    from knit_provider.yarn.report import ApplicationReport
     from knit_provider.yarn.submission.staging import Paths
 
 BRIDGES = ("auto", "rest", "jvm")
@@ -347,10 +348,13 @@ class Connection:
         """Which tokens were lent, for messages."""
         return self._borrowed.described() if self._borrowed is not None else "none"
 
-    def tidy(self, app_id: str) -> None:
-        """Remove the staging directory of an application that has ended, where its ApplicationMaster could not."""
-        staging = self.paths.staging(app_id)
+    def tidy(self, report: ApplicationReport) -> None:
+        """Do what the ApplicationMaster of an application that has ended could not: say how, and remove its staging."""
+        from knit_provider.yarn.submission.journal import note_end
+
+        staging = self.paths.staging(report.id)
         if self.files.status(staging) is not None:
+            note_end(self.files, self.paths, report)
             self.files.delete(staging, recursive=True)
 
     def close(self) -> None:

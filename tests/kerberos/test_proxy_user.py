@@ -7,6 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from knit_provider import ApplicationSpec, Knit
+from knit_provider.localcluster import LocalCluster
+from knit_provider.localcluster.kdc import GATEWAY
+from knit_provider.localcluster.users import daemon_user
 from knit_provider.yarn.errors import PermissionDenied
 from tests.hadoop.eventually import eventually
 
@@ -35,6 +38,23 @@ def test_the_whole_life_of_an_application(make_knit: Callable[..., Knit]) -> Non
     eventually(lambda: len([c for c in knit.get_containers() if c["service"]]) == 2)
     assert knit.kill()
     assert knit.runtime_status() == "KILLED"
+
+
+def test_logs_while_it_runs_and_afterwards(make_knit: Callable[..., Knit], kerberos_cluster: LocalCluster) -> None:
+    """A node looks at the login alone, which is neither the owner nor an administrator here."""
+    realm = kerberos_cluster.realm
+    login = {"principal": realm.principal(f"{GATEWAY}/localhost"), "keytab": str(realm.keytab(GATEWAY))}
+    knit = make_knit(user=None, **login, proxy_user=daemon_user())
+    assert knit.connection.caller == GATEWAY
+    knit.start("echo said at once; sleep 600", memory=64)
+
+    def said() -> list[object]:
+        return [files.get("stdout") for files in knit.logs().values() if files["service"]]
+
+    eventually(lambda: knit.runtime_status() == "RUNNING")
+    eventually(lambda: said() == ["said at once\n"])
+    assert knit.kill()
+    assert said() == ["said at once\n"]
 
 
 def test_a_spec_that_names_a_user(make_knit: Callable[..., Knit]) -> None:

@@ -116,8 +116,13 @@ class ChosenFiles:
         return self._with(path, lambda files: files.list(self._full(path), limit), repeatable=True)
 
     def read(self, path: str, max_bytes: int = 16 * 1024 * 1024) -> bytes:
-        """The content of a small file."""
-        return self._with(path, lambda files: files.read(self._full(path), max_bytes), repeatable=True)
+        """The content of a small file, also of one whose writer is still at it or has died."""
+        content = self._with(path, lambda files: files.read(self._full(path), max_bytes), repeatable=True)
+        if content:
+            return content
+        # Of a file that nobody has closed, hdfs-native sees no block that is not full.
+        web = self._way(root_of(path, self._default), WEB)
+        return content if web is None else web.read(self._full(path), max_bytes)
 
     def read_range(self, path: str, offset: int, length: int) -> bytes:
         """At most ``length`` bytes of a file in HDFS, from ``offset`` on.

@@ -6,7 +6,6 @@ The ApplicationMaster knows best. Where it cannot be asked, its journal (while t
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from knit_provider.yarn.errors import KnitError
 from knit_provider.yarn.report import ApplicationReport
+from knit_provider.yarn.submission.journal import RUNNING, containers_in_journals
 
 if TYPE_CHECKING:
     from knit_provider.yarn.application import Application
@@ -107,27 +107,13 @@ def _from_records(connection: Connection, app: Application) -> list[KnownContain
                 KnownContainer(c.id, c.node, bare_address(c.node_http), c.service, c.index, live=False)
                 for c in entry.outcome.containers
             ]
-        return _from_journals(connection, connection.paths.staging(app.id))
+        return [
+            KnownContainer(c.id, c.node, bare_address(c.node_http), c.service, c.index, live=c.state == RUNNING)
+            for c in containers_in_journals(connection.files, connection.paths.staging(app.id))
+        ]
     except KnitError as e:
         log.debug("records of %s: %s", app.id, e)
         return []
-
-
-def _from_journals(connection: Connection, staging: str) -> list[KnownContainer]:
-    found: dict[str, KnownContainer] = {}
-    for entry in connection.files.list(staging):
-        if not entry.path.rsplit("/", 1)[-1].startswith("journal-"):
-            continue
-        for line in connection.files.read(entry.path, max_bytes=64 * 1024 * 1024).splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                # The last line of an attempt that was killed while it wrote.
-                continue
-            container = record.get("container") or record.get("id")
-            if isinstance(container, str) and "service" in record:
-                found.setdefault(container, _of({**record, "id": container}))
-    return list(found.values())
 
 
 def _of(record: Mapping[str, Any]) -> KnownContainer:

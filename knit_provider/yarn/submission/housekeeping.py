@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from knit_provider.yarn.errors import ApplicationNotFound, KnitError
-from knit_provider.yarn.rest.shapes import FINAL_STATES
+from knit_provider.yarn.report import ApplicationReport
+from knit_provider.yarn.submission.journal import note_end
 from knit_provider.yarn.submission.sweep import Pruned, prune, remove_unfinished, sweep
 
 if TYPE_CHECKING:
@@ -18,11 +19,14 @@ log = logging.getLogger(__name__)
 
 
 def ended(connection: Connection, app_id: str) -> bool | None:
-    """Whether an application has ended; None where the ResourceManager does not know it."""
+    """Whether an application has ended, which is then in the ledger too; None where the ResourceManager forgot it."""
     try:
-        return str(connection.api.status(app_id).get("state")) in FINAL_STATES
+        report = ApplicationReport.from_rm({**connection.api.status(app_id), "id": app_id})
     except ApplicationNotFound:
         return None
+    if report.terminal:
+        note_end(connection.files, connection.paths, report)
+    return report.terminal
 
 
 def sweep_in_background(connection: Connection) -> None:

@@ -1,21 +1,25 @@
 """The ledger: proof that an application started, and how it ended, for when YARN has forgotten it.
 
-Its ApplicationMaster makes the entry before it launches anything, and adds the outcome at the end. Clients only read.
+Its ApplicationMaster makes the entry before it launches anything, and adds the outcome at the end. One that was killed
+cannot: then the client that sees the end lays the outcome beside the entry, and never changes the entry itself.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from knit_provider.yarn.errors import KnitError
-from knit_provider.yarn.files.port import Files, RemoteFileNotFound
+from knit_provider.yarn.files.port import Files, RemoteFileExists, RemoteFileNotFound
 from knit_provider.yarn.submission.staging import Paths
 
 # 20,000 containers, the most that an entry lists, take about 5 MB.
 _MAX_BYTES = 16 * 1024 * 1024
+
+END = ".end"
+"""What follows the entry's name in that of the outcome that a client has laid beside it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,19 @@ class LedgerContainer:
     node_http: str
     exit_code: int | None
     state: str
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> LedgerContainer:
+        """Read one out of the ledger or a journal."""
+        return cls(
+            id=str(document["id"]),
+            service=str(document.get("service") or ""),
+            index=int(document.get("index") or 0),
+            node=str(document.get("node") or ""),
+            node_http=str(document.get("node_http") or ""),
+            exit_code=_number(document.get("exit_code")),
+            state=str(document.get("state") or ""),
+        )
 
 
 @dataclass(frozen=True)
@@ -102,11 +119,44 @@ def read_ledger(files: Files, paths: Paths, app_id: str) -> LedgerEntry | None:
     except RemoteFileNotFound:
         return None
     try:
-        return _entry(json.loads(content))
+        entry = _entry(json.loads(content))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise KnitError(
             f"the ledger entry {path} cannot be read ({error!r}); {app_id} has started, but how it ended is not known"
         ) from error
+    return entry if entry.outcome is not None else replace(entry, outcome=_laid_beside(files, path))
+
+
+def record_end(files: Files, paths: Paths, app_id: str, outcome: Outcome) -> bool:
+    """Say how an application ended whose ApplicationMaster was gone before it could; False where that is known.
+
+    Args:
+        files: the filesystem.
+        paths: the user's folders.
+        app_id: the application.
+        outcome: by the word of the ResourceManager.
+
+    Raises:
+        KnitError: the entry is damaged, or the filesystem cannot be asked.
+    """
+    entry = read_ledger(files, paths, app_id)
+    if entry is None or entry.outcome is not None:
+        return False
+    folder, _, name = paths.ledger(app_id).rpartition("/")
+    try:
+        files.write_many(folder, {f"{name}{END}": json.dumps(asdict(outcome)).encode()})
+    except RemoteFileExists:
+        return False
+    return True
+
+
+def _laid_beside(files: Files, path: str) -> Outcome | None:
+    try:
+        return _outcome(json.loads(files.read(f"{path}{END}", _MAX_BYTES)))
+    except RemoteFileNotFound:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None  # somebody is writing it at this moment
 
 
 def _entry(document: Mapping[str, Any]) -> LedgerEntry:
@@ -127,19 +177,7 @@ def _outcome(document: Mapping[str, Any]) -> Outcome:
         diagnostics=str(document.get("diagnostics") or ""),
         exit_code=_number(document.get("exit_code")),
         finished_ms=int(document.get("finished_ms") or 0),
-        containers=tuple(_container(container) for container in document.get("containers") or ()),
-    )
-
-
-def _container(document: Mapping[str, Any]) -> LedgerContainer:
-    return LedgerContainer(
-        id=str(document["id"]),
-        service=str(document.get("service") or ""),
-        index=int(document.get("index") or 0),
-        node=str(document.get("node") or ""),
-        node_http=str(document.get("node_http") or ""),
-        exit_code=_number(document.get("exit_code")),
-        state=str(document.get("state") or ""),
+        containers=tuple(map(LedgerContainer.from_dict, document.get("containers") or ())),
     )
 
 

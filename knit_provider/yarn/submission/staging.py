@@ -5,7 +5,8 @@
     <home>/.knitDeps/cache/<sha256>/<name>        uploads by content, never changed
     <home>/.knitDeps/envs/<sha256>/<name>         packed environments by content, never changed
     <home>/.knitDeps/apps/<rm>/<application>/     one application's own files, gone when it has ended
-    <home>/.knitDeps/ledger/<rm>/<application>    that the application started, and how it ended
+    <home>/.knitDeps/ledger/<rm>/<application>    that the application started, and how it ended; or the latter in
+                                                  <application>.end beside it, where its ApplicationMaster was killed
 
 ``<rm>`` names the ResourceManager: two clusters on one filesystem leave each other's applications alone.
 """

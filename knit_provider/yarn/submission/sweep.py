@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from knit_provider.yarn.errors import KnitError
 from knit_provider.yarn.files.port import Files, FileStatus, RemoteFileNotFound
+from knit_provider.yarn.submission.ledger import END
 from knit_provider.yarn.submission.staging import SPEC_FILE, Paths, is_application_id
 
 _log = logging.getLogger(__name__)
@@ -128,11 +129,11 @@ def prune(
         remove_unfinished(files, folder, time_now)
     ledger = []
     for status in _listed(files, f"{paths.base}/ledger/{paths.rm}"):
-        name = _name(status)
+        name = _name(status).removesuffix(END)
         if is_application_id(name) and name not in kept and _age(status, time_now) > ledger_age:
             files.delete(status.path)
             ledger.append(name)
-    return Pruned(tuple(gone), tuple(cached), tuple(ledger), tuple(kept))
+    return Pruned(tuple(gone), tuple(cached), tuple(dict.fromkeys(ledger)), tuple(kept))
 
 
 def _remove_if_ended(files: Files, status: FileStatus, ended: Ended, time_now: float) -> bool:

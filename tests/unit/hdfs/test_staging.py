@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from knit_provider.yarn.errors import ConfigurationError, KnitError, PermissionDenied
 from knit_provider.yarn.files.port import RemoteFileExists
-from knit_provider.yarn.submission.ledger import LedgerContainer, read_ledger
+from knit_provider.yarn.report import ApplicationReport
+from knit_provider.yarn.submission.journal import note_end
+from knit_provider.yarn.submission.ledger import END, LedgerContainer, Outcome, read_ledger
 from knit_provider.yarn.submission.staging import Paths, open_base, remove_staging, write_staging
 
 APP = "application_1700000000000_0001"
@@ -181,6 +184,42 @@ def test_an_entry_is_read_with_and_without_an_outcome(files, paths):
     found = read_ledger(files, paths, APP).outcome
     assert (found.final_status, found.diagnostics, found.exit_code, found.succeeded) == ("FAILED", "d", 3, False)
     assert found.containers == (LedgerContainer("c", "w", 0, "n:1", "n:2", 3, "FAILED"),)
+
+
+def test_the_end_of_one_that_was_killed_is_laid_beside_its_entry(files, paths):
+    report = ApplicationReport(id=APP, state="KILLED", final_status="KILLED", diagnostics="by bob", finished_ms=9)
+    launch = {"event": "launch", "container": "c", "service": "w", "index": 0, "node": "n:1", "node_http": "n:2"}
+    journal = [
+        launch,
+        {"event": "end", "container": "c", "state": "FAILED", "exit_code": 3},
+        {**launch, "container": "d", "index": 1},
+        {"event": "kv"},
+    ]
+    lines = "\n".join(map(json.dumps, journal)) + '\n{"event": "laun'
+    files.write_many(paths.staging(APP), {"journal-1": lines.encode(), "spec.json": b"{}"})
+    note_end(files, paths, report)
+    assert read_ledger(files, paths, APP) is None, "it never started, and that is not changed"
+    write_entry(files, paths, json.dumps(ENTRY).encode())
+    note_end(files, paths, report)
+    note_end(files, paths, replace(report, diagnostics="by another client"))
+    assert read_ledger(files, paths, APP).outcome == Outcome(
+        "KILLED",
+        "by bob",
+        None,
+        9,
+        (
+            LedgerContainer("c", "w", 0, "n:1", "n:2", 3, "FAILED"),
+            LedgerContainer("d", "w", 1, "n:1", "n:2", None, "RUNNING"),
+        ),
+    )
+    assert json.loads(files.read(paths.ledger(APP))) == ENTRY, "what its ApplicationMaster wrote is not touched"
+
+
+def test_an_end_that_somebody_else_is_just_writing_is_none_yet(files, paths):
+    write_entry(files, paths, json.dumps(ENTRY).encode())
+    folder, _, name = paths.ledger(APP).rpartition("/")
+    files.write_many(folder, {name + END: b""})
+    assert read_ledger(files, paths, APP).outcome is None
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff"])

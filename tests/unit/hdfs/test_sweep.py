@@ -7,6 +7,7 @@ import json
 import pytest
 
 from knit_provider.yarn.errors import ClusterUnavailable, KnitError
+from knit_provider.yarn.submission.ledger import END
 from knit_provider.yarn.submission.staging import Paths
 from knit_provider.yarn.submission.sweep import prune, sweep
 
@@ -130,13 +131,15 @@ def test_pruning_keeps_the_cache_when_a_spec_cannot_be_read(files, paths):
 
 def test_pruning_removes_ledger_entries_after_a_year(files, paths):
     folder = paths.ledger(app(1)).rpartition("/")[0]
-    files.write_many(folder, {app(1): b"{}", app(2): b"{}", app(3): b"{}"})
+    files.write_many(folder, {app(1): b"{}", app(1) + END: b"{}", app(2): b"{}", app(3): b"{}"})
     files.aged(paths.ledger(app(1)), int((NOW - 400 * DAY) * 1000))
+    files.aged(paths.ledger(app(1)) + END, int((NOW - 400 * DAY) * 1000))
     files.aged(paths.ledger(app(2)), int((NOW - 300 * DAY) * 1000))
     files.aged(paths.ledger(app(3)), int((NOW - 400 * DAY) * 1000))
     stage(files, paths, 3)
     assert prune(files, paths, {app(3): False}.get, now=now).ledger == (app(1),)
     assert files.status(paths.ledger(app(2))) is not None
+    assert files.status(paths.ledger(app(1)) + END) is None
 
 
 def test_pruning_where_there_is_nothing_removes_nothing(files, paths):
