@@ -382,10 +382,9 @@ class LocalCluster:
             )
         ha = self._ha if self._ha is not None else bool(previous and availability.is_ha(previous.settings))
         tls = self._tls if self._tls is not None else bool(previous and is_tls(previous.settings))
-        if ha and (kerberos or tls):
+        if ha and tls:
             raise ConfigurationError(
-                f"The embedded Hadoop has {'Kerberos' if kerberos else 'TLS'} or high availability, not both at once: "
-                "nobody has tried that."
+                "The embedded Hadoop has TLS or high availability, not both at once: nobody has tried that."
             )
         if previous and availability.is_ha(previous.settings) != ha and self._layout.formatted.exists():
             with_or_without = ("without", "with") if ha else ("with", "without")
