@@ -20,6 +20,8 @@ NAMESERVICE = "knit"
 RM_IDS = {"resourcemanager-1": "rm1", "resourcemanager-2": "rm2"}
 NN_IDS = {"namenode-1": "nn1", "namenode-2": "nn2"}
 ZKFCS = {"zkfc-1": "nn1", "zkfc-2": "nn2"}
+ELECTION = f"/hadoop-ha/{NAMESERVICE}"
+"""Where in ZooKeeper the NameNodes are elected."""
 _ZKFC_PORT = f"dfs.ha.zkfc.port.{NAMESERVICE}"
 _IDS_KEY = f"dfs.ha.namenodes.{NAMESERVICE}"
 # What one daemon alone would have, and what would be taken for a third one.

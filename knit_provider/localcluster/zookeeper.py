@@ -9,6 +9,7 @@ from knit_provider.localcluster.ports import split_address
 from knit_provider.localcluster.web import NotReady
 
 ADDRESS = "hadoop.zk.address"
+CLIENT = "org.apache.zookeeper.ZooKeeperMain"
 FLAGS = (
     # It outlives killed processes, not power cuts, as the rest of the cluster does.
     "-Dzookeeper.forceSync=no",
