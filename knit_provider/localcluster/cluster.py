@@ -418,7 +418,9 @@ class LocalCluster:
         )
         if ha:
             before_that = previous.settings if previous else {}
-            settings = availability.add_ha(settings, self._layout, pool, overrides=overrides, previous=before_that)
+            settings = availability.add_ha(
+                settings, self._layout, pool, overrides=overrides, previous=before_that, kerberos=kerberos
+            )
         if tls:
             settings = {**settings, **tls_settings(self._layout, settings), **overrides}
         nodes = {}
