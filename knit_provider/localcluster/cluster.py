@@ -384,10 +384,6 @@ class LocalCluster:
             )
         ha = self._ha if self._ha is not None else bool(previous and availability.is_ha(previous.settings))
         tls = self._tls if self._tls is not None else bool(previous and is_tls(previous.settings))
-        if ha and tls:
-            raise ConfigurationError(
-                "The embedded Hadoop has TLS or high availability, not both at once: nobody has tried that."
-            )
         if previous and availability.is_ha(previous.settings) != ha and self._layout.formatted.exists():
             with_or_without = ("without", "with") if ha else ("with", "without")
             raise ConfigurationError(

@@ -1,6 +1,7 @@
 """pytest fixtures, each a Hadoop for the session.
 
-They are ``cluster``, ``kerberos_cluster``, ``tls_cluster``, ``ha_cluster`` and ``ha_kerberos_cluster``. All are checked for leftovers at the end.
+They are ``cluster``, ``kerberos_cluster``, ``tls_cluster``, ``ha_cluster`` and ``secure_ha_cluster``. All are checked
+for leftovers at the end.
 
 Use it with ``pytest_plugins = ["knit_provider.localcluster.pytest_plugin"]`` in the root ``conftest.py``.
 
@@ -10,8 +11,8 @@ Environment:
     KNIT_TEST_KERBEROS_CLUSTER: the same for the fixture ``kerberos_cluster`` (``knit cluster up -d DIR --kerberos``).
     KNIT_TEST_TLS_CLUSTER: the same for the fixture ``tls_cluster`` (``knit cluster up -d DIR --tls -n 1``).
     KNIT_TEST_HA_CLUSTER: the same for the fixture ``ha_cluster`` (``knit cluster up -d DIR --ha --nodes 1``).
-    KNIT_TEST_HA_KERBEROS_CLUSTER: the same for the fixture ``ha_kerberos_cluster`` (``knit cluster up -d DIR --ha
-        --kerberos --nodes 1 -D dfs.namenode.delegation.token.renew-interval=40000``).
+    KNIT_TEST_SECURE_HA_CLUSTER: the same for the fixture ``secure_ha_cluster`` (``knit cluster up -d DIR --ha
+        --kerberos --tls -n 1 -D dfs.namenode.delegation.token.renew-interval=40000``).
     KNIT_TEST_HADOOP_VERSION: Hadoop of a cluster of the session's own; 3.5.0 by default.
 """
 
@@ -67,12 +68,13 @@ def ha_cluster() -> Iterator[LocalCluster]:
 
 
 @pytest.fixture(scope="session")
-def ha_kerberos_cluster() -> Iterator[LocalCluster]:
-    """A running embedded Hadoop with Kerberos and two of each, as ``kerberos_cluster`` and ``ha_cluster`` are.
+def secure_ha_cluster() -> Iterator[LocalCluster]:
+    """A running embedded Hadoop with Kerberos, TLS, two of each and one NodeManager.
 
-    Its delegation tokens have to be renewed every 40 s.
+    It is what ``kerberos_cluster``, ``tls_cluster`` and ``ha_cluster`` are, all at once. Its delegation tokens have to
+    be renewed every 40 s.
     """
-    yield from _running("KNIT_TEST_HA_KERBEROS_CLUSTER", nodes=1, ha=True, kerberos=True, overrides=TEST_TOKENS)
+    yield from _running("KNIT_TEST_SECURE_HA_CLUSTER", nodes=1, ha=True, kerberos=True, tls=True, overrides=TEST_TOKENS)
 
 
 def _running(variable: str, **settings: Any) -> Iterator[LocalCluster]:

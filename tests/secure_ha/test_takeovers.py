@@ -1,10 +1,12 @@
-"""ResourceManagers and NameNodes that die, on a cluster with Kerberos."""
+"""ResourceManagers and NameNodes that die, on a cluster with Kerberos and TLS."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,12 +56,13 @@ def standbys_first(cluster: LocalCluster) -> dict[str, str]:
 
 def documented(cluster: LocalCluster) -> dict[str, str]:
     """What a client needs to be told that has no file of the cluster's."""
-    prefixes = ("dfs.nameservices", "dfs.ha.namenodes.", "dfs.namenode.rpc-", "dfs.namenode.http-", "dfs.client.")
-    names = ("hadoop.security.authentication", "fs.defaultFS", "yarn.resourcemanager.principal")
+    prefixes = ("dfs.nameservices", "dfs.ha.namenodes.", "dfs.namenode.rpc-", "dfs.namenode.https-", "dfs.client.")
+    names = ("hadoop.security.authentication", "fs.defaultFS", "dfs.http.policy", "yarn.http.policy")
+    principals = ("yarn.resourcemanager.principal", "dfs.namenode.kerberos.principal")
     return {
         name: value
         for name, value in cluster.settings.items()
-        if name.startswith(prefixes) or name in (*names, "dfs.namenode.kerberos.principal")
+        if name.startswith(prefixes) or name in (*names, *principals)
     }
 
 
@@ -68,14 +71,18 @@ def web(cluster: LocalCluster, name: str) -> str:
 
 
 def test_applications_keep_their_tokens_while_both_kinds_die(
-    ha_kerberos_cluster: LocalCluster, make_knit: Callable[..., Knit], tmp_path: Path
+    secure_ha_cluster: LocalCluster, make_knit: Callable[..., Knit], tmp_path: Path
 ) -> None:
     """One is submitted by REST, without any file of the cluster's, the other one by the gateway."""
-    cluster = ha_kerberos_cluster
+    cluster = secure_ha_cluster
     order = standbys_first(cluster)
     managers = [web(cluster, cluster.standby(RM).name), web(cluster, cluster.active(RM).name)]
     rest = make_knit(
-        hadoop_conf_dir=None, autodetect=False, rm_addresses=managers, pars={**documented(cluster), NN_IDS: order[NN_IDS]}
+        hadoop_conf_dir=None,
+        autodetect=False,
+        rm_addresses=managers,
+        ca_bundle=str(cluster.ca),
+        pars={**documented(cluster), NN_IDS: order[NN_IDS]},
     )
     knits = {"rest": rest, "jvm": make_knit(bridge="jvm", pars=order)}
     before, folder = set(rest.yarn_api.apps), f"/tmp/{tmp_path.name}-{tmp_path.parent.name}"
@@ -90,12 +97,14 @@ def test_applications_keep_their_tokens_while_both_kinds_die(
 
     with ThreadPoolExecutor(len(ids)) as pool:
         ended = {name: pool.submit(knits[name].wait_for_completion, 300) for name in ids}
-        calls = {name: knits[name].status for name in ids}
+        calls: dict[str, Callable[[], object]] = {name: knits[name].status for name in ids}
         print(f"\nafter the takeover of YARN, in seconds: {kill_active(cluster, RM, calls)}")
         # Nobody renews this one. It is younger than the last renewals by the ResourceManager that died, so once it has
         # ended, the applications' tokens live only because the heir renews them.
         alone = unrenewed(rest)
-        print(f"after the takeover of HDFS, in seconds: {kill_active(cluster, NN, {'status': lambda: begin(tmp_path, 1)})}")
+        begin(tmp_path, 1)  # which takes a JVM, that is longer than to kill
+        calls = {name: partial(knit.connection.files.status, folder) for name, knit in knits.items()}
+        print(f"after the takeover of HDFS, in seconds: {kill_active(cluster, NN, calls)}")
         for name in ids:
             eventually((tmp_path / f"{name}-did-1").exists)
         tokens = [tokens_of(cluster, app_id) for app_id in ids.values()]
@@ -128,10 +137,10 @@ def test_applications_keep_their_tokens_while_both_kinds_die(
 
 
 def test_somebody_else_is_served_and_the_doctor_finds_nothing_wrong(
-    ha_kerberos_cluster: LocalCluster, make_knit: Callable[..., Knit], monkeypatch: pytest.MonkeyPatch
+    secure_ha_cluster: LocalCluster, make_knit: Callable[..., Knit], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By WebHDFS, the one way in that takes a login that acts for others; the standbys are listed first."""
-    cluster, realm = ha_kerberos_cluster, ha_kerberos_cluster.realm
+    cluster, realm = secure_ha_cluster, secure_ha_cluster.realm
     login = {"principal": realm.principal(daemon_user()), "keytab": str(realm.keytab(daemon_user()))}
     knit = make_knit(**login, proxy_user="alice", pars=standbys_first(cluster))
     assert knit.connection.session.addresses[0].endswith(web(cluster, cluster.standby(RM).name))
@@ -173,3 +182,10 @@ def tokens_of(cluster: LocalCluster, app_id: str) -> Token:
     tokens = {hdfs_token(path) for path in container_files(cluster, app_id, "container_tokens").values()}
     (token,) = tokens
     return token
+
+
+def test_what_resource_managers_keep_in_zookeeper_is_theirs(secure_ha_cluster: LocalCluster) -> None:
+    """It is what their keys and the tokens of applications are in, and who connects there names no principal."""
+    ask = secure_ha_cluster.plan.ask_zookeeper("get", "/rmstore/ZKRMStateRoot/AMRMTokenSecretManagerRoot")
+    said = subprocess.run(ask.command, env=dict(ask.environment), capture_output=True, text=True, timeout=60)
+    assert "Insufficient permission" in said.stderr + said.stdout

@@ -1,4 +1,4 @@
-"""What the tests on a Hadoop with Kerberos and two of each share.
+"""What the tests on a Hadoop with Kerberos, TLS and two of each share.
 
 They act as ``knit``, whose logs a node gives (see ``tests/kerberos``). What they killed is started again before the
 next test.
@@ -25,20 +25,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def both_are_there(ha_kerberos_cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing is missing when a test begins; Kerberos as this cluster has it, and nobody's tickets."""
-    monkeypatch.setenv("KRB5_CONFIG", str(ha_kerberos_cluster.realm.krb5_conf))
+def both_are_there(secure_ha_cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing is missing when a test begins; Kerberos as this cluster has it, nobody's tickets or CAs."""
+    monkeypatch.setenv("KRB5_CONFIG", str(secure_ha_cluster.realm.krb5_conf))
     monkeypatch.setenv("KRB5CCNAME", f"FILE:{tmp_path / 'nobody'}")
-    for daemon in ha_kerberos_cluster.daemons.values():
+    for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for daemon in secure_ha_cluster.daemons.values():
         if not daemon.alive:
             daemon.start()
-    ha_kerberos_cluster.wait_ready(120)
+    secure_ha_cluster.wait_ready(120)
 
 
 @pytest.fixture
-def make_knit(ha_kerberos_cluster: LocalCluster) -> Iterator[Callable[..., Knit]]:
+def make_knit(secure_ha_cluster: LocalCluster) -> Iterator[Callable[..., Knit]]:
     """Make ``Knit`` objects with a keytab; whatever their applications still do at the test's end is killed."""
-    realm = ha_kerberos_cluster.realm
+    realm = secure_ha_cluster.realm
     login = {"principal": realm.principal(MAPPED_USER), "keytab": str(realm.keytab(MAPPED_USER))}
-    with knits(ha_kerberos_cluster, "rest") as make:
+    with knits(secure_ha_cluster, "rest") as make:
         yield lambda **kwargs: make(**{**login, **kwargs})
