@@ -70,6 +70,61 @@ def web(cluster: LocalCluster, name: str) -> str:
     return cluster.plan.web_of(name)
 
 
+def begin(folder: Path, number: int) -> None:
+    """Tell all applications to begin a round."""
+    (folder / f"go-{number}").touch()
+
+
+def unrenewed(knit: Knit) -> Token:
+    """A token of the default filesystem that no application has."""
+    connection = knit.connection
+    tokens = DelegationTokens(connection.full_conf, knit.user, connection.session.auth).collect(())
+    return Token.parse(tokens.texts["ha-hdfs:knit"])
+
+
+def tokens_of(cluster: LocalCluster, app_id: str) -> Token:
+    """What the containers of an application read HDFS with."""
+    tokens = {hdfs_token(path) for path in container_files(cluster, app_id, "container_tokens").values()}
+    (token,) = tokens
+    return token
+
+
+def test_somebody_else_is_served_and_the_doctor_finds_nothing_wrong(
+    secure_ha_cluster: LocalCluster, make_knit: Callable[..., Knit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By WebHDFS, the one way in that takes a login that acts for others; the standbys are listed first."""
+    cluster, realm = secure_ha_cluster, secure_ha_cluster.realm
+    login = {"principal": realm.principal(daemon_user()), "keytab": str(realm.keytab(daemon_user()))}
+    knit = make_knit(**login, proxy_user="alice", pars=standbys_first(cluster))
+    assert knit.connection.session.addresses[0].endswith(web(cluster, cluster.standby(RM).name))
+    assert knit.connection.files.serving("/") == "webhdfs"
+    app_id = knit.start("sleep 300")
+    staging = knit.connection.files.status(knit.connection.paths.staging(app_id))
+    assert staging is not None
+    assert staging.owner == "alice"
+    eventually(lambda: len([one for one in knit.get_containers() if one["service"]]) == 1)
+    assert knit.kill()
+
+    monkeypatch.setenv("HADOOP_HOME", str(cluster.hadoop_home))
+    words = ["doctor", "--json", "--bridge", "rest", "--conf-dir", str(cluster.conf_dir)]
+    for name, value in login.items():
+        words += [f"--{name}", value]
+    done = CliRunner().invoke(main, words)
+    found = {one["what"]: one for one in json.loads(done.stdout)}
+    assert done.exit_code == 0, [one for one in found.values() if not one["ok"]]
+    assert "for ha-hdfs:knit" in found["tokens"]["found"]
+    for kind, title in ((RM, "ResourceManagers"), (NN, "NameNodes")):
+        assert f"{web(cluster, cluster.active(kind).name)} is active" in found[title]["found"]
+        assert f"{web(cluster, cluster.standby(kind).name)} is standby" in found[title]["found"]
+
+
+def test_what_resource_managers_keep_in_zookeeper_is_theirs(secure_ha_cluster: LocalCluster) -> None:
+    """It is what their keys and the tokens of applications are in, and who connects there names no principal."""
+    ask = secure_ha_cluster.plan.ask_zookeeper("get", "/rmstore/ZKRMStateRoot/AMRMTokenSecretManagerRoot")
+    said = subprocess.run(ask.command, env=dict(ask.environment), capture_output=True, text=True, timeout=60)
+    assert "Insufficient permission" in said.stderr + said.stdout
+
+
 def test_applications_keep_their_tokens_while_both_kinds_die(
     secure_ha_cluster: LocalCluster, make_knit: Callable[..., Knit], tmp_path: Path
 ) -> None:
@@ -134,58 +189,3 @@ def test_applications_keep_their_tokens_while_both_kinds_die(
         assert files.status(rest.connection.paths.staging(app_id)) is None
     assert set(rest.yarn_api.apps) - before == set(ids.values())
     files.delete(folder, recursive=True)
-
-
-def test_somebody_else_is_served_and_the_doctor_finds_nothing_wrong(
-    secure_ha_cluster: LocalCluster, make_knit: Callable[..., Knit], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By WebHDFS, the one way in that takes a login that acts for others; the standbys are listed first."""
-    cluster, realm = secure_ha_cluster, secure_ha_cluster.realm
-    login = {"principal": realm.principal(daemon_user()), "keytab": str(realm.keytab(daemon_user()))}
-    knit = make_knit(**login, proxy_user="alice", pars=standbys_first(cluster))
-    assert knit.connection.session.addresses[0].endswith(web(cluster, cluster.standby(RM).name))
-    assert knit.connection.files.serving("/") == "webhdfs"
-    app_id = knit.start("sleep 300")
-    staging = knit.connection.files.status(knit.connection.paths.staging(app_id))
-    assert staging is not None
-    assert staging.owner == "alice"
-    eventually(lambda: len([one for one in knit.get_containers() if one["service"]]) == 1)
-    assert knit.kill()
-
-    monkeypatch.setenv("HADOOP_HOME", str(cluster.hadoop_home))
-    words = ["doctor", "--json", "--bridge", "rest", "--conf-dir", str(cluster.conf_dir)]
-    for name, value in login.items():
-        words += [f"--{name}", value]
-    done = CliRunner().invoke(main, words)
-    found = {one["what"]: one for one in json.loads(done.stdout)}
-    assert done.exit_code == 0, [one for one in found.values() if not one["ok"]]
-    assert "for ha-hdfs:knit" in found["tokens"]["found"]
-    for kind, title in ((RM, "ResourceManagers"), (NN, "NameNodes")):
-        assert f"{web(cluster, cluster.active(kind).name)} is active" in found[title]["found"]
-        assert f"{web(cluster, cluster.standby(kind).name)} is standby" in found[title]["found"]
-
-
-def begin(folder: Path, number: int) -> None:
-    """Tell all applications to begin a round."""
-    (folder / f"go-{number}").touch()
-
-
-def unrenewed(knit: Knit) -> Token:
-    """A token of the default filesystem that no application has."""
-    connection = knit.connection
-    tokens = DelegationTokens(connection.full_conf, knit.user, connection.session.auth).collect(())
-    return Token.parse(tokens.texts["ha-hdfs:knit"])
-
-
-def tokens_of(cluster: LocalCluster, app_id: str) -> Token:
-    """What the containers of an application read HDFS with."""
-    tokens = {hdfs_token(path) for path in container_files(cluster, app_id, "container_tokens").values()}
-    (token,) = tokens
-    return token
-
-
-def test_what_resource_managers_keep_in_zookeeper_is_theirs(secure_ha_cluster: LocalCluster) -> None:
-    """It is what their keys and the tokens of applications are in, and who connects there names no principal."""
-    ask = secure_ha_cluster.plan.ask_zookeeper("get", "/rmstore/ZKRMStateRoot/AMRMTokenSecretManagerRoot")
-    said = subprocess.run(ask.command, env=dict(ask.environment), capture_output=True, text=True, timeout=60)
-    assert "Insufficient permission" in said.stderr + said.stdout
