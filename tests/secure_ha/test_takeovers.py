@@ -152,25 +152,27 @@ def test_applications_keep_their_tokens_while_both_kinds_die(
 
     with ThreadPoolExecutor(len(ids)) as pool:
         ended = {name: pool.submit(knits[name].wait_for_completion, 300) for name in ids}
-        calls: dict[str, Callable[[], object]] = {name: knits[name].status for name in ids}
-        print(f"\nafter the takeover of YARN, in seconds: {kill_active(cluster, RM, calls)}")
-        # Nobody renews this one. It is younger than the last renewals by the ResourceManager that died, so once it has
-        # ended, the applications' tokens live only because the heir renews them.
-        alone = unrenewed(rest)
-        begin(tmp_path, 1)  # which takes a JVM, that is longer than to kill
-        calls = {name: partial(knit.connection.files.status, folder) for name, knit in knits.items()}
-        print(f"after the takeover of HDFS, in seconds: {kill_active(cluster, NN, calls)}")
-        for name in ids:
-            eventually((tmp_path / f"{name}-did-1").exists)
-        tokens = [tokens_of(cluster, app_id) for app_id in ids.values()]
-        assert {token.service for token in tokens} == {"ha-hdfs:knit"}
-        assert is_taken(cluster, alone)
-        eventually(lambda: not is_taken(cluster, alone), seconds=90)
-        assert all(is_taken(cluster, token) for token in tokens), "the heir did not renew them"
-        begin(tmp_path, 2)
-        for name in ids:
-            eventually((tmp_path / f"{name}-did-2").exists)
-        (tmp_path / "stop").touch()
+        try:
+            calls: dict[str, Callable[[], object]] = {name: knits[name].status for name in ids}
+            print(f"\nafter the takeover of YARN, in seconds: {kill_active(cluster, RM, calls)}")
+            # Nobody renews this one. It is younger than the last renewals by the ResourceManager that died, so once it
+            # has ended, the applications' tokens live only because the heir renews them.
+            alone = unrenewed(rest)
+            assert is_taken(cluster, alone)
+            begin(tmp_path, 1)  # which takes a JVM, that is longer than to kill
+            calls = {name: partial(knit.connection.files.status, folder) for name, knit in knits.items()}
+            print(f"after the takeover of HDFS, in seconds: {kill_active(cluster, NN, calls)}")
+            for name in ids:
+                eventually((tmp_path / f"{name}-did-1").exists)
+            tokens = [tokens_of(cluster, app_id) for app_id in ids.values()]
+            assert {token.service for token in tokens} == {"ha-hdfs:knit"}
+            eventually(lambda: not is_taken(cluster, alone), seconds=90)
+            assert all(is_taken(cluster, token) for token in tokens), "the heir did not renew them"
+            begin(tmp_path, 2)
+            for name in ids:
+                eventually((tmp_path / f"{name}-did-2").exists)
+        finally:
+            (tmp_path / "stop").touch()
         assert {name: future.result() for name, future in ended.items()} == {"rest": True, "jvm": False}
 
     assert {name: knits[name].status()["finalStatus"] for name in ids} == {"rest": "SUCCEEDED", "jvm": "FAILED"}
