@@ -24,7 +24,7 @@ JVM_SOURCES := pom.xml $(shell find jvm -type f -not -path '*/test/*' 2>/dev/nul
 # Further arguments for pytest, as in: make test-hadoop ARGS="-k kill -x"
 ARGS ?=
 
-.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-dask test-kerberos test-airflow test-airflow-oldest test-prefect test-prefect-newest packages demo fuzz soak bench ui docs clean ui-screenshots test-tls test-ha
+.PHONY: help setup jar lint format test test-java test-python test-unit test-hadoop test-dask test-kerberos test-airflow test-airflow-oldest test-prefect test-prefect-newest packages demo fuzz soak bench ui docs clean ui-screenshots test-tls test-ha test-secure-ha
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,7 +87,7 @@ test-java: ## JUnit
 # after the other in this order, so that Prefect's server has ended when Airflow's tests begin.
 test-python: packages $(READY) $(JAR) ## All of pytest
 	@$(MAKE) --no-print-directory test-prefect-newest
-	@$(BIN)/pytest -n 2 tests/unit tests/fuzz tests/hadoop tests/dask tests/prefect tests/airflow tests/kerberos tests/tls tests/ha $(ARGS)
+	@$(BIN)/pytest -n 2 tests/unit tests/fuzz tests/hadoop tests/dask tests/prefect tests/airflow tests/kerberos tests/tls tests/ha tests/secure_ha $(ARGS)
 
 test-unit: $(READY) ## pytest without any daemon
 	@$(BIN)/pytest tests/unit tests/fuzz $(ARGS)
@@ -106,6 +106,9 @@ test-tls: $(READY) $(JAR) ## pytest on an embedded Hadoop with TLS
 
 test-ha: $(READY) $(JAR) ## pytest on an embedded Hadoop whose active daemons die
 	@$(BIN)/pytest tests/ha $(ARGS)
+
+test-secure-ha: packages $(READY) $(JAR) ## the same, with Kerberos and TLS
+	@$(BIN)/pytest tests/secure_ha $(ARGS)
 
 test-airflow: $(READY) $(JAR) ## pytest with a real Airflow on the embedded Hadoop
 	@$(BIN)/pytest tests/airflow $(ARGS)

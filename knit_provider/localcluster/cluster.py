@@ -25,7 +25,7 @@ from knit_provider.localcluster.ports import LOOPBACK, PortPool, split_address
 from knit_provider.localcluster.process import ProcessId, end_all, processes_with
 from knit_provider.localcluster.progress import Progress
 from knit_provider.localcluster.settings import Layout, cluster_settings, node_settings, write_conf
-from knit_provider.localcluster.startup import Startup
+from knit_provider.localcluster.startup import Startup, leave_the_processor
 from knit_provider.localcluster.status import ClusterStatus, look
 from knit_provider.localcluster.tls import ca_file, is_tls, tls_settings
 from knit_provider.localcluster.users import daemon_user
@@ -240,9 +240,11 @@ class LocalCluster:
     def _active(self, kind: str) -> str:
         self._known()
         try:
-            return self._plan.active(kind)
+            name = self._plan.active(kind)
         except NotReady as error:
             raise ClusterUnavailable(f"The cluster in {self.directory}: {error}.") from error
+        leave_the_processor(self._plan, self._daemons[name])  # it may have taken over since it was started
+        return name
 
     @property
     def kerberos(self) -> bool:
@@ -382,11 +384,6 @@ class LocalCluster:
             )
         ha = self._ha if self._ha is not None else bool(previous and availability.is_ha(previous.settings))
         tls = self._tls if self._tls is not None else bool(previous and is_tls(previous.settings))
-        if ha and (kerberos or tls):
-            raise ConfigurationError(
-                f"The embedded Hadoop has {'Kerberos' if kerberos else 'TLS'} or high availability, not both at once: "
-                "nobody has tried that."
-            )
         if previous and availability.is_ha(previous.settings) != ha and self._layout.formatted.exists():
             made, wanted = ("without", "with") if ha else ("with", "without")
             raise ConfigurationError(
@@ -417,7 +414,9 @@ class LocalCluster:
             security=settings_for(Realm(self._layout, kdc)) if kdc else None,
         )
         if ha:
-            settings = availability.add_ha(settings, self._layout, pool, overrides=overrides, previous=former)
+            settings = availability.add_ha(
+                settings, self._layout, pool, overrides=overrides, previous=former, kerberos=kerberos
+            )
         if tls:
             settings = {**settings, **tls_settings(self._layout, settings), **overrides}
         nodes = {}

@@ -6,13 +6,13 @@ import shutil
 import subprocess
 
 from knit_provider.localcluster import ha
-from knit_provider.localcluster.daemon import tail, title_of
+from knit_provider.localcluster.daemon import Launch, tail, title_of
 from knit_provider.localcluster.launch import Plan
 from knit_provider.localcluster.progress import first_lines
 from knit_provider.yarn.errors import ClusterUnavailable
 
 _HDFS = ("-format", "-nonInteractive")
-_ELECTION = ("-formatZK", "-force", "-nonInteractive")
+_ELECTION = ("-formatZK", "-nonInteractive")
 
 
 class Formatting:
@@ -22,7 +22,9 @@ class Formatting:
         """Takes how daemons are run."""
         self._plan = plan
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._election: list[tuple[str, Launch]] = []
         self._election_begun = False
+        self._new = False
 
     def begin(self) -> None:
         """Begins to make the stores of a new HDFS."""
@@ -30,7 +32,9 @@ class Formatting:
         data = self._plan.layout.data
         for name in ("name", "name-1", "name-2", "edits", "blocks", "zookeeper"):
             shutil.rmtree(data / name, ignore_errors=True)
-        self._run(self._plan.all_of("namenode")[0], _HDFS)
+        self._new = True
+        first = self._plan.all_of("namenode")[0]
+        self._run(first, self._plan.launch(first, *_HDFS))
 
     def stores_are_there(self) -> bool:
         """Whether NameNodes may start.
@@ -41,7 +45,7 @@ class Formatting:
         first, *others = self._plan.all_of("namenode")
         if first not in self._running:
             return True
-        if not self._done(first, _HDFS):
+        if not self._done(first, self._plan.launch(first, *_HDFS)):
             return False
         for other in others:
             # What a new standby would fetch from a running NameNode is this.
@@ -58,11 +62,22 @@ class Formatting:
         Raises:
             ClusterUnavailable: it could not be made.
         """
-        name = self._plan.all_of("zkfc")[0]
         if not self._election_begun:
             self._election_begun = True
-            self._run(name, _ELECTION)
-        return name not in self._running or self._done(name, _ELECTION)
+            name = self._plan.all_of("zkfc")[0]
+            self._election = [(name, self._plan.launch(name, *_ELECTION))]
+            if not self._new:
+                # Hadoop would do so by itself (-force), and for ever with the ZooKeeper of 3.3.6 (ZOOKEEPER-4504).
+                # Nothing is there after a start that was cut short; what could not be deleted stops the next step.
+                self._election.insert(0, ("zookeeper", self._plan.ask_zookeeper("deleteall", ha.ELECTION)))
+        while self._election:
+            name, launch = self._election[0]
+            if name not in self._running:
+                self._run(name, launch)
+            if not self._done(name, launch, may_fail=len(self._election) > 1):
+                return False
+            del self._election[0]
+        return True
 
     def end(self) -> None:
         """Ends what is still at it."""
@@ -71,8 +86,7 @@ class Formatting:
                 process.kill()
                 process.wait()
 
-    def _run(self, name: str, arguments: tuple[str, ...]) -> None:
-        launch = self._plan.launch(name, *arguments)
+    def _run(self, name: str, launch: Launch) -> None:
         with launch.out.open("wb") as out:
             self._running[name] = subprocess.Popen(
                 launch.command,
@@ -84,12 +98,11 @@ class Formatting:
                 start_new_session=True,
             )
 
-    def _done(self, name: str, arguments: tuple[str, ...]) -> bool:
+    def _done(self, name: str, launch: Launch, *, may_fail: bool = False) -> bool:
         code = self._running[name].poll()
         if code is None:
             return False
-        if code != 0:
-            launch = self._plan.launch(name, *arguments)
+        if code != 0 and not may_fail:
             raise ClusterUnavailable(
                 f"The {title_of(name)} could not make its store (exit code {code}); {launch.log} ends with:\n"
                 + first_lines([*tail(launch.out, 10), *tail(launch.log, 10)])

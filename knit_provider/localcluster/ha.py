@@ -14,12 +14,15 @@ from pathlib import Path
 from knit_provider.localcluster.ports import LOOPBACK, PortPool, split_address
 from knit_provider.localcluster.settings import ADDRESSES, Layout
 from knit_provider.localcluster.zookeeper import ADDRESS as ZOOKEEPER
+from knit_provider.localcluster.zookeeper import locked
 from knit_provider.yarn.errors import ConfigurationError
 
 NAMESERVICE = "knit"
 RM_IDS = {"resourcemanager-1": "rm1", "resourcemanager-2": "rm2"}
 NN_IDS = {"namenode-1": "nn1", "namenode-2": "nn2"}
 ZKFCS = {"zkfc-1": "nn1", "zkfc-2": "nn2"}
+ELECTION = f"/hadoop-ha/{NAMESERVICE}"
+"""Where in ZooKeeper the NameNodes are elected."""
 _ZKFC_PORT = f"dfs.ha.zkfc.port.{NAMESERVICE}"
 _IDS_KEY = f"dfs.ha.namenodes.{NAMESERVICE}"
 # What one daemon alone would have, and what would be taken for a third one.
@@ -44,6 +47,7 @@ def add_ha(
     *,
     overrides: Mapping[str, str],
     previous: Mapping[str, str],
+    kerberos: bool = False,
 ) -> dict[str, str]:
     """The settings of a cluster with two ResourceManagers and two NameNodes.
 
@@ -53,6 +57,7 @@ def add_ha(
         pool: where free ports come from.
         overrides: settings that win over ours.
         previous: the settings of the folder's last run, whose ports are taken again if they are free.
+        kerberos: nobody else may read what ResourceManagers keep in ZooKeeper, tokens for instance.
 
     Raises:
         ConfigurationError: an override is about one daemon, and there are two of it.
@@ -77,6 +82,9 @@ def add_ha(
         before = previous.get(key)
         found[key] = overrides.get(key) or str(pool.pick(int(before) if before else None))
     found |= _hdfs(layout, zookeeper) | _yarn(zookeeper)
+    password = layout.root / "kerberos" / "zookeeper-password"
+    if kerberos or password.exists():  # what was locked once stays so
+        found |= locked(password)
     return {**found, **overrides}
 
 

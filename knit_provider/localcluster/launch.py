@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from knit_provider.localcluster import ha, zookeeper
@@ -179,6 +179,17 @@ class Plan:
             logs / log.replace(".log", ".out"),
             tuple(split_address(address, what)[1] for what, address in keeps.items()),
         )
+
+    def ask_zookeeper(self, *words: str) -> Launch:
+        """How ZooKeeper's own client is run.
+
+        Args:
+            words: its command, such as ``deleteall`` and a path.
+        """
+        server = self.launch("zookeeper", "client")
+        flags = server.command[: server.command.index(MAIN_CLASSES["zookeeper"])]
+        client = (zookeeper.CLIENT, "-waitforconnection", "-server", self.settings[zookeeper.ADDRESS])
+        return replace(server, command=(*flags, *client, *words))
 
     @property
     def zookeeper_config(self) -> Path:

@@ -1,6 +1,7 @@
-"""pytest fixtures ``cluster``, ``kerberos_cluster``, ``tls_cluster``, ``ha_cluster``: each a Hadoop for the session.
+"""pytest fixtures, each a Hadoop for the session.
 
-All are checked for leftovers at the end.
+They are ``cluster``, ``kerberos_cluster``, ``tls_cluster``, ``ha_cluster`` and ``secure_ha_cluster``. All are checked
+for leftovers at the end.
 
 Use it with ``pytest_plugins = ["knit_provider.localcluster.pytest_plugin"]`` in the root ``conftest.py``.
 
@@ -10,6 +11,8 @@ Environment:
     KNIT_TEST_KERBEROS_CLUSTER: the same for the fixture ``kerberos_cluster`` (``knit cluster up -d DIR --kerberos``).
     KNIT_TEST_TLS_CLUSTER: the same for the fixture ``tls_cluster`` (``knit cluster up -d DIR --tls -n 1``).
     KNIT_TEST_HA_CLUSTER: the same for the fixture ``ha_cluster`` (``knit cluster up -d DIR --ha --nodes 1``).
+    KNIT_TEST_SECURE_HA_CLUSTER: the same for the fixture ``secure_ha_cluster`` (``knit cluster up -d DIR --ha
+        --kerberos --tls -n 1 -D dfs.namenode.delegation.token.renew-interval=40000``).
     KNIT_TEST_HADOOP_VERSION: Hadoop of a cluster of the session's own; 3.5.0 by default.
 """
 
@@ -27,6 +30,9 @@ from knit_provider.localcluster.leftovers import wait_for_rest
 
 # One that takes nothing, for tests of what the scheduler refuses.
 TEST_QUEUES = {"stopped": {"state": "STOPPED"}}
+
+# A token that nobody renews ends within a test's patience, and a takeover of YARN does not last as long.
+TEST_TOKENS = {"dfs.namenode.delegation.token.renew-interval": "40000"}
 
 
 @pytest.fixture(scope="session")
@@ -59,6 +65,16 @@ def ha_cluster() -> Iterator[LocalCluster]:
     A test may kill the active one of two, and starts it again: ``ha_cluster.active("namenode").kill()``.
     """
     yield from _running("KNIT_TEST_HA_CLUSTER", nodes=1, ha=True)
+
+
+@pytest.fixture(scope="session")
+def secure_ha_cluster() -> Iterator[LocalCluster]:
+    """A running embedded Hadoop with Kerberos, TLS, two of each and one NodeManager.
+
+    It is what ``kerberos_cluster``, ``tls_cluster`` and ``ha_cluster`` are, all at once. Its delegation tokens have to
+    be renewed every 40 s.
+    """
+    yield from _running("KNIT_TEST_SECURE_HA_CLUSTER", nodes=1, ha=True, kerberos=True, tls=True, overrides=TEST_TOKENS)
 
 
 def _running(variable: str, **settings: Any) -> Iterator[LocalCluster]:

@@ -114,9 +114,7 @@ class Startup:
                 self._busy(name, str(error))
             else:
                 self._ready.add(name)
-                if kind_of(name) == "resourcemanager" and self._plan.realm is not None and daemon.pid is not None:
-                    # With Kerberos, Hadoop 3.3 watches over the renewing of tokens in a loop without a pause.
-                    let_idle(daemon.pid, "DelegationToken")
+                leave_the_processor(self._plan, daemon)
                 self._progress.step(title_of(name), "ready", f"{time.monotonic() - self._began:.1f} s")
         if self._ready.issuperset(self._plan.all_of("namenode")) and not self._hdfs_ready:
             self._make_folders()
@@ -189,6 +187,16 @@ class Startup:
             f"({self._details.get(to_blame, 'not started')}). The last lines of {daemon.log}:\n"
             + first_lines(daemon.last_lines())
         )
+
+
+def leave_the_processor(plan: Plan, daemon: Daemon) -> None:
+    """Has a ResourceManager with Kerberos give way to everybody else; does nothing for other daemons.
+
+    Hadoop 3.3 watches over the renewing of tokens in a loop without a pause, from when a ResourceManager becomes the
+    active one.
+    """
+    if kind_of(daemon.name) == "resourcemanager" and plan.realm is not None and daemon.pid is not None:
+        let_idle(daemon.pid, "DelegationToken")
 
 
 _WAY_OUT = (

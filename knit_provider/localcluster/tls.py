@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -153,7 +153,7 @@ def tls_settings(layout: Layout, settings: Mapping[str, str]) -> dict[str, str]:
         stores[f"ssl.{side}.truststore.type"] = "jks"
     return {
         **stores,
-        **{secure: settings[plain] for plain, secure in _SAME_PORT.items()},
+        **dict(_same_ports(settings)),
         # Each NodeManager has a port of its own, in the same file.
         "yarn.nodemanager.webapp.https.address": "${yarn.nodemanager.webapp.address}",
         _POLICY: _HTTPS,
@@ -162,6 +162,14 @@ def tls_settings(layout: Layout, settings: Mapping[str, str]) -> dict[str, str]:
         "yarn.log.server.url": f"https://{history}/jobhistory/logs",
         "yarn.log.server.web-service.url": f"https://{history}/ws/v1/history",
     }
+
+
+def _same_ports(settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Of daemons that come in twos, each has its own: the property's name goes on with its id."""
+    for plain, secure in _SAME_PORT.items():
+        for key, address in settings.items():
+            if key == plain or key.startswith(f"{plain}."):
+                yield f"{secure}{key[len(plain) :]}", address
 
 
 def _builder(

@@ -10,14 +10,13 @@ from typing import Any
 
 import psutil
 import pytest
-import requests
 
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
 from knit_provider.yarn.errors import ApplicationMasterUnreachable, ConfigurationError
 from knit_provider.yarn.files.port import RemoteFileNotFound
-from knit_provider.yarn.tokens import HDFS_KIND, Token, read_token_file
 from tests.hadoop.eventually import eventually
+from tests.kerberos.container_tokens import container_files, hdfs_token, is_taken
 
 RENEWED_MS, LIFE_MS = 30_000, 60_000
 
@@ -53,22 +52,6 @@ def short_lives(kerberos_cluster: LocalCluster) -> Iterator[None]:
         yield
     finally:
         restart(before)
-
-
-def container_files(cluster: LocalCluster, app_id: str, name: str) -> dict[str, Path]:
-    """The local copies that an application's containers have of a file, by container."""
-    found = cluster.directory.glob(f"nodes/*/local/usercache/*/appcache/{app_id}/container_*/{name}")
-    return {path.parent.name: path for path in found}
-
-
-def hdfs_token(path: Path) -> Token:
-    (token,) = (token for token in read_token_file(path.read_bytes()) if token.kind == HDFS_KIND)
-    return token
-
-
-def is_taken(cluster: LocalCluster, token: Token) -> bool:
-    url = f"http://{cluster.namenode_web}/webhdfs/v1/?op=GETFILESTATUS"
-    return requests.get(url, params={"delegation": token.to_text()}, timeout=20).ok
 
 
 def staged(knit: Knit) -> set[str]:

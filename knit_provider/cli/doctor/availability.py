@@ -8,6 +8,7 @@ from knit_provider.cli.doctor.finding import Finding
 from knit_provider.yarn.errors import KnitError
 from knit_provider.yarn.files.namenodes import NameNodes
 from knit_provider.yarn.knit import Knit
+from knit_provider.yarn.tls import trust_of
 
 _STATES = ("active", "standby", "observer")
 
@@ -27,7 +28,9 @@ def of_namenodes(knit: Knit) -> Iterator[Finding]:
         yield "NameNodes", False, str(error)
         return
     if len(addresses) > 1:
-        namenodes = NameNodes(addresses, connection.caller, connection.session.auth, acted_for=connection.proxy_user)
+        trusted = trust_of(connection.full_conf)
+        auth, acted_for = connection.session.auth, connection.proxy_user
+        namenodes = NameNodes(addresses, connection.caller, auth, trusted, acted_for=acted_for)
         try:
             yield _finding("NameNodes", "NameNode", namenodes.ha_states())
         finally:

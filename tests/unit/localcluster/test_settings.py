@@ -10,6 +10,7 @@ import pytest
 from knit_provider.localcluster.ha import add_ha, addresses_of
 from knit_provider.localcluster.ports import PortPool, obstacle, split_address
 from knit_provider.localcluster.settings import Layout, cluster_settings, node_settings, write_conf
+from knit_provider.localcluster.tls import tls_settings
 from knit_provider.yarn.errors import ConfigurationError
 
 
@@ -172,3 +173,30 @@ class TestHighAvailability:
         assert found["dfs.ha.log-roll.period"] == "9"
         with pytest.raises(ConfigurationError, match=r"two of that daemon. Add \.knit\.nn1 or \.knit\.nn2"):
             self.settings({"dfs.namenode.http-address": "127.0.0.1:9870"})
+
+
+def with_ha(folder: Path, kerberos: bool) -> dict[str, str]:
+    with PortPool() as pool:
+        return add_ha(settings(), Layout(folder), pool, overrides={}, previous={}, kerberos=kerberos)
+
+
+def test_resource_managers_lock_what_they_keep_in_zookeeper_with_one_password(tmp_path: Path) -> None:
+    assert not any(".zk.acl" in key or "zk-acl" in key for key in with_ha(tmp_path, kerberos=False))
+    found = with_ha(tmp_path, kerberos=True)
+    password = Path(found["hadoop.zk.auth"].removeprefix("@"))
+    assert password.stat().st_mode & 0o077 == 0
+    assert found["hadoop.zk.acl"] == found["yarn.resourcemanager.zk-acl"]
+    assert password.read_text().rpartition(":")[2] not in str(found)
+    # What is locked needs the password ever after.
+    assert with_ha(tmp_path, kerberos=False)["hadoop.zk.acl"] == found["hadoop.zk.acl"]
+
+
+def test_with_tls_each_of_two_has_its_secure_port(tmp_path: Path) -> None:
+    found = with_ha(tmp_path, kerberos=False)
+    secure = tls_settings(Layout(tmp_path), found)
+    for one in ("rm1", "rm2"):
+        plain = found[f"yarn.resourcemanager.webapp.address.{one}"]
+        assert secure[f"yarn.resourcemanager.webapp.https.address.{one}"] == plain
+    for one in ("nn1", "nn2"):
+        assert secure[f"dfs.namenode.https-address.knit.{one}"] == found[f"dfs.namenode.http-address.knit.{one}"]
+    assert secure["dfs.datanode.https.address"] == found["dfs.datanode.http.address"]
