@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -13,7 +14,7 @@ import pytest
 
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
-from knit_provider.yarn.errors import ApplicationFailed
+from knit_provider.yarn.errors import ApplicationFailed, ApplicationMasterUnreachable
 from tests.hadoop.eventually import eventually
 
 
@@ -118,30 +119,32 @@ def test_a_memory_hog_is_named(knit: Knit) -> None:
         knit.application().wait(120)
 
 
-def test_the_second_attempt_runs_nothing_again(knit: Knit, cluster: LocalCluster) -> None:
-    flag = f"/tmp/knit-test-{os.getpid()}-{os.urandom(4).hex()}"
-    script = f'echo "$KNIT_INDEX $$" >> {flag}; sleep 25'
+def test_the_second_attempt_runs_nothing_again(knit: Knit, tmp_path: Path) -> None:
+    flag, stop = tmp_path / "flag", tmp_path / "stop"
+    script = f'echo "$KNIT_INDEX $$" >> {flag}; until [ -e {stop} ]; do sleep 0.2; done'
     document = spec(w={"script": script, "instances": 3})
     document["max_attempts"] = 2
-    try:
-        app_id = knit.submit(document)
-        app = knit.application()
-        eventually(lambda: app.services()["w"]["running"] == 3)
-        before = sorted(c["id"] for c in app.containers())
-        eventually(lambda: os.path.exists(flag) and len(Path(flag).read_text().splitlines()) == 3)
-        # The ResourceManager keeps what it knows to run, and it hears that with the nodes' next heartbeats.
-        threading.Event().wait(2.5)
-        os.kill(master_process(app_id).pid, signal.SIGKILL)
-        eventually(lambda: app.control().status()["attempt"] == 2)
-        # It reads its predecessor's journal once it has registered.
-        eventually(lambda: sorted(c["id"] for c in app.containers()) == before)
-        assert app.wait(120).succeeded
-        assert sorted(line.split()[0] for line in Path(flag).read_text().splitlines()) == ["0", "1", "2"], (
-            "something ran twice"
-        )
-    finally:
-        if os.path.exists(flag):
-            os.unlink(flag)
+    app_id = knit.submit(document)
+    app = knit.application()
+    eventually(lambda: app.services()["w"]["running"] == 3)
+    before = sorted(c["id"] for c in app.containers())
+    eventually(lambda: flag.exists() and len(flag.read_text().splitlines()) == 3)
+    # The ResourceManager keeps what it knows to run, and it hears that with the nodes' next heartbeats.
+    threading.Event().wait(2.5)
+    os.kill(master_process(app_id).pid, signal.SIGKILL)
+
+    def second() -> bool:
+        # Between two attempts nobody answers.
+        with contextlib.suppress(ApplicationMasterUnreachable):
+            return bool(app.control().status()["attempt"] == 2)
+        return False
+
+    eventually(second, seconds=120)
+    # It reads its predecessor's journal once it has registered.
+    eventually(lambda: sorted(c["id"] for c in app.containers()) == before)
+    stop.touch()
+    assert app.wait(120).succeeded
+    assert sorted(line.split()[0] for line in flag.read_text().splitlines()) == ["0", "1", "2"], "something ran twice"
 
 
 def test_a_spec_may_name_another_user(knit: Knit) -> None:

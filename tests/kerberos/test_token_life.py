@@ -13,7 +13,7 @@ import pytest
 
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
-from knit_provider.yarn.errors import ApplicationMasterUnreachable, ConfigurationError
+from knit_provider.yarn.errors import ApplicationMasterUnreachable, ClusterUnavailable, ConfigurationError
 from knit_provider.yarn.files.port import RemoteFileNotFound
 from tests.hadoop.eventually import eventually
 from tests.kerberos.container_tokens import container_files, hdfs_token, is_taken
@@ -73,7 +73,14 @@ def test_an_application_with_a_keytab_outlives_its_tokens(
 ) -> None:
     """Its containers get new ones, those that are there and those that a second attempt starts."""
     files, file = knit.connection.files, f"/tmp/outlives-{uuid.uuid4().hex}/input"
-    files.write_many(file.rpartition("/")[0], {"input": b"content"})
+
+    def written() -> bool:
+        # A NameNode that was started a moment ago knows its DataNode, and does not give it blocks at once.
+        with contextlib.suppress(ClusterUnavailable):
+            return bool(files.write_many(file.rpartition("/")[0], {"input": b"content"}, overwrite=True))
+        return False
+
+    eventually(written)
     script = SCRIPT.format(folder=tmp_path, file=file)
     resources = {"memory": 512, "vcores": 1}
     spec = {"lifetime": 600, "max_attempts": 2, "services": {"w": {"script": script, "resources": resources}}}
