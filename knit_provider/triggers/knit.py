@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 
 # The triggerer has many to wait for, and nobody notices half a second there.
 SHORTEST_POLL = 1.0
+# No event comes sooner. A scheduler that meets a resumed task before it has noted the end of the process that deferred
+# it takes the one for the other, and fails the task ("state mismatch"; apache/airflow#72716, open in Airflow 3.3.1).
+# Its rounds take a second, and some more where it is busy.
+FIRST_EVENT_SECONDS = 5.0
 KILL_SECONDS = 10.0
 
 # What happened, as the event says it.
@@ -109,10 +113,13 @@ class KnitTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event. A cancellation passes through: Airflow decides by it whether :meth:`on_kill` runs."""
+        began = time.monotonic()
         try:
-            yield await self._wait()
+            event = await self._wait()
         except KnitError as e:
-            yield self._event(TROUBLE, message=str(e), error=type(e).__name__)
+            event = self._event(TROUBLE, message=str(e), error=type(e).__name__)
+        await asyncio.sleep(max(0.0, began + FIRST_EVENT_SECONDS - time.monotonic()))
+        yield event
 
     async def on_kill(self) -> None:
         """End the application, by one REST call: a person marked the deferred task, or cleared it (Airflow 3.3)."""

@@ -40,6 +40,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
 def task(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> Task:
     """One task instance, whose triggers lose no time."""
     monkeypatch.setattr("knit_provider.triggers.knit.SHORTEST_POLL", 0.05)
+    monkeypatch.setattr("knit_provider.triggers.knit.FIRST_EVENT_SECONDS", 0.0)
     from tests.unit.airflow.trying import Task
 
     return Task(cluster)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from datetime import timedelta
@@ -37,6 +38,26 @@ async def until(what: Any) -> None:
             return
         await asyncio.sleep(0.02)
     raise AssertionError("not within 10 s")
+
+
+def test_no_event_comes_before_the_scheduler_has_seen_the_deferral(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("knit_provider.triggers.knit.FIRST_EVENT_SECONDS", 600.0)
+    (app_id,) = running(cluster)
+    cluster.states[app_id] = "SUCCEEDED"
+
+    async def scene() -> bool:
+        waiting = asyncio.ensure_future(first_event(KnitTrigger(app_id, poll_interval=1)))
+        await until(lambda: cluster.requests)
+        await asyncio.wait([waiting], timeout=0.5)
+        held = not waiting.done()
+        waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting
+        return held
+
+    assert asyncio.run(scene())
 
 
 def test_many_triggers_ask_together(cluster: FakeCluster) -> None:
