@@ -13,6 +13,7 @@ import pytest
 
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
+from knit_provider.localcluster.ports import split_address
 from knit_provider.yarn.errors import ApplicationMasterUnreachable, ClusterUnavailable, ConfigurationError
 from knit_provider.yarn.files.port import RemoteFileNotFound
 from tests.hadoop.eventually import eventually
@@ -46,12 +47,22 @@ def short_lives(kerberos_cluster: LocalCluster) -> Iterator[None]:
         namenode.kill()
         namenode.start()
         kerberos_cluster.wait_ready(60)
+        # Hadoop's RPC client learns that a connection is gone when it next uses it, and keeps an idle one for 10 s:
+        # within them the ResourceManager would fail to renew a token, and refuse the application for it.
+        eventually(lambda: not cut_off(kerberos_cluster))
 
     try:
         restart(before.replace("</configuration>", f"{properties}</configuration>"))
         yield
     finally:
         restart(before)
+
+
+def cut_off(cluster: LocalCluster) -> list[int | None]:
+    """Processes with a connection to a NameNode that is no more."""
+    _, port = split_address(cluster.settings["dfs.namenode.rpc-address"], "the NameNode")
+    connections = psutil.net_connections("tcp")
+    return [c.pid for c in connections if c.status == psutil.CONN_CLOSE_WAIT and c.raddr and c.raddr.port == port]
 
 
 def staged(knit: Knit) -> set[str]:
