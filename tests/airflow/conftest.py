@@ -1,9 +1,9 @@
 """A real Airflow beside the real Hadoop, started when the first test asks for it and once for the session."""
 
+# ruff: noqa: E402 - Airflow reads the environment when it is first imported
+
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-# Read when Airflow is first imported, so a fixture would come too late.
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="knit-test-airflow-"))
+from tests.scratch import set_home
+
+# A fixture would come too late.
+set_home("AIRFLOW_HOME")
 
 pytest.importorskip("airflow.sdk")
 

@@ -1,19 +1,21 @@
 """Airflow: a connection that carries it all, and whom the cluster does not accept fails at once."""
 
+# ruff: noqa: E402 - Airflow reads the environment when it is first imported
+
 from __future__ import annotations
 
 import asyncio
 import base64
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-# Read when Airflow is first imported, so a fixture would come too late.
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="knit-test-airflow-"))
+from tests.scratch import set_home
+
+# A fixture would come too late.
+set_home("AIRFLOW_HOME")
 
 pytest.importorskip("airflow.sdk")
 

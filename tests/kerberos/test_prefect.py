@@ -1,21 +1,19 @@
 """``YarnCredentials`` on a cluster with Kerberos: a keytab that travels in the block, and a wrong one."""
 
+# ruff: noqa: E402 - Prefect reads the environment when it is first imported
+
 from __future__ import annotations
 
-import atexit
 import base64
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-# Read when Prefect is first imported, so a fixture would come too late.
-if "PREFECT_HOME" not in os.environ:
-    os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="knit-test-prefect-")
-    atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
+from tests.scratch import set_home
+
+# A fixture would come too late.
+set_home("PREFECT_HOME")
 
 pytest.importorskip("prefect")
 

@@ -4,10 +4,7 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +13,9 @@ from uuid import UUID
 import pytest
 
 from devtools.prefect_server import PrefectServer
+from tests.scratch import until_exit
 
-_HOME = Path(tempfile.mkdtemp(prefix="knit-test-prefect-"))
-atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
-_SERVER = PrefectServer(_HOME)
+_SERVER = PrefectServer(until_exit("knit-test-prefect-"))
 # A fixture would come too late.
 os.environ.update({name: value for name, value in _SERVER.env.items() if name.startswith("PREFECT_")})
 

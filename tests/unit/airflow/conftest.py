@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.scratch import set_home
+
 # Read when Airflow is first imported, so a fixture would come too late.
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="knit-test-airflow-"))
+set_home("AIRFLOW_HOME")
 
 if TYPE_CHECKING:
     from tests.unit.airflow.fakes import FakeCluster

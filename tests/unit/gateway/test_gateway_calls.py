@@ -363,8 +363,11 @@ def test_the_class_archive_is_made_used_and_not_relied_upon(
     assert str(archive) in Path(f"/proc/{second.pid}/maps").read_text()
     second.close()
     archive.write_bytes(archive.read_bytes()[:100_000])
+    # Where the JVM says what it broke on.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     third = make_gateway(class_archive=True)
     assert third.call("hello")["user"] == "alice"
+    assert list(tmp_path.glob("knit-gateway-*.log"))
 
 
 def test_a_cache_that_others_can_write_is_not_trusted(

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
-import os
-import shutil
-import tempfile
+from tests.scratch import set_home
 
 # Read when Prefect is first imported, so a fixture would come too late.
-if "PREFECT_HOME" not in os.environ:
-    os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="knit-test-prefect-")
-    atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
+set_home("PREFECT_HOME")
