@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from knit_provider.cli.exit_codes import FAILED
 from knit_provider.cli.options import json_option, with_knit
 from knit_provider.cli.output import moment, print_json, print_table, say
-from knit_provider.yarn.errors import ConfigurationError, KnitError
+from knit_provider.yarn.errors import ConfigurationError, KnitError, WaitTimeout
 from knit_provider.yarn.knit import Knit
-from knit_provider.yarn.rest.shapes import LIVE_STATES
+from knit_provider.yarn.rest.shapes import FINAL_STATES, LIVE_STATES
 from knit_provider.yarn.rights import hides_details, may_not_view
 from knit_provider.yarn.spec import ApplicationSpec
 
@@ -158,14 +159,16 @@ def wait(knit: Knit, app_id: str, timeout: float | None, as_json: bool) -> None:
 @json_option
 @with_knit
 def kill(knit: Knit, app_id: str, as_json: bool) -> None:
-    """Kill an application; exits with 0 if it ended KILLED, with 1 if it had ended before."""
-    killed = knit.kill(app_id)
+    """Kill an application; exits with 0 if it ended KILLED, 1 if it had ended before, 124 if it goes on so far."""
+    state = "KILLED" if knit.kill(app_id) else knit.runtime_status(app_id)
     if as_json:
-        print_json({"id": app_id, "killed": killed})
-    else:
-        click.echo(f"{app_id} {'KILLED' if killed else 'had ended before: ' + knit.runtime_status(app_id)}")
-    if not killed:
-        raise click.exceptions.Exit(1)
+        print_json({"id": app_id, "killed": state == "KILLED", "state": state})
+    if state not in FINAL_STATES:
+        raise WaitTimeout(f"{app_id} was told to end and is still {state}; `knit wait {app_id}` waits for its end")
+    if not as_json:
+        click.echo(f"{app_id} {'' if state == 'KILLED' else 'had ended before: '}{state}")
+    if state != "KILLED":
+        raise click.exceptions.Exit(FAILED)
 
 
 @click.command()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -47,8 +49,22 @@ class _Root(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader of a pipe has seen enough, as in `knit logs ID | head`. Caught before click makes a failure of
+            # it; nothing more is written, not even what Python still holds when it exits.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+            raise click.exceptions.Exit(0) from None
+
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         extra["standalone_mode"] = False
+        if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+            # A container may print what this terminal cannot show; that is no reason to end.
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             code = super().main(args, *rest, **extra)
         except click.ClickException as e:
@@ -60,10 +76,6 @@ class _Root(click.Group):
         except KnitError as e:
             say(f"knit: {e}")
             sys.exit(exit_code(e))
-        except BrokenPipeError:
-            # The reader of a pipe has seen enough, as in `knit logs ID | head`.
-            sys.stderr.close()
-            sys.exit(0)
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -26,7 +26,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     console = Console(markup=False, highlight=False)
     if not sys.stdout.isatty():
         console = Console(markup=False, highlight=False, width=10_000)
-    console.print(table)
+    # Rich would exit by itself, and with 1, when the reader of a pipe has gone.
+    with console.capture() as printed:
+        console.print(table)
+    click.echo(printed.get(), nl=False)
 
 
 def moment(ms: object) -> str:

@@ -75,12 +75,16 @@ def run(
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM and SIGHUP end this command in order, so that the application ends at once and not with its lease."""
+    """SIGTERM and SIGHUP end this command in order, so that the application ends at once and not with its lease.
+
+    One that is ignored stays so: ``nohup`` says that the command is to outlive its terminal.
+    """
 
     def stop(signum: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {s: signal.signal(s, stop) for s in (signal.SIGTERM, signal.SIGHUP)}
+    heeded = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is not signal.SIG_IGN]
+    before = {s: signal.signal(s, stop) for s in heeded}
     try:
         yield
     finally:

@@ -250,7 +250,10 @@ def is_loopback(host: str) -> bool:
 
 def _unanswered(url: str, error: requests.RequestException, timeout: float, proxy: str | None) -> Unanswered:
     parts = urlsplit(url)
-    base = f"{parts.scheme}://{parts.netloc}" + (f" (through the proxy {proxy} of the environment)" if proxy else "")
+    base = f"{parts.scheme}://{parts.netloc}"
+    if proxy:
+        # What stands before an @ there is somebody's password.
+        base += f" (through the proxy {proxy.rpartition('@')[2]} of the environment)"
     reason = _reason(error)
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
         place = url.partition("?")[0]

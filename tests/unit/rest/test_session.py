@@ -87,11 +87,12 @@ class TestProxies:
         assert daemon.requests[0][1].startswith("http://rm.invalid:8088/ws/v1/cluster/metrics")
 
     def test_a_failure_says_that_a_proxy_was_between(self, session_of, monkeypatch, free_port):
-        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port}")
+        monkeypatch.setenv("http_proxy", f"http://bob:s3cret@127.0.0.1:{free_port}")
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
-        with pytest.raises(ClusterUnavailable, match=f"through the proxy http://127.0.0.1:{free_port}"):
+        with pytest.raises(ClusterUnavailable, match=f"through the proxy 127.0.0.1:{free_port} of") as caught:
             session_of("rm.invalid:8088").get_json("cluster/metrics")
+        assert "s3cret" not in str(caught.value)
 
 
 class TestOneResourceManager:

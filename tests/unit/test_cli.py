@@ -1,0 +1,71 @@
+"""What the ``knit`` command does about its terminal, its pipes and what it could not finish."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from knit_provider.cli.main import main
+from knit_provider.cli.run import _terminated_like_interrupted
+from knit_provider.yarn.knit import Knit
+
+COMMAND = [sys.executable, "-c", "from knit_provider.cli.main import main; main(prog_name='knit')"]
+
+
+@pytest.mark.parametrize("words", [["run", "--help"], ["kill", "--help"]])
+def test_a_reader_that_has_seen_enough_is_no_failure(words: list[str]) -> None:
+    process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 0
+
+
+def test_what_the_terminal_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def shows(knit: Knit, app_id: str) -> bool:
+        return True
+
+    monkeypatch.setattr(Knit, "kill", shows)
+    done = CliRunner(charset="latin-1").invoke(main, ["kill", "--rm", "127.0.0.1:1", "application_1_0001→"])
+    assert done.exit_code == 0, done.exception
+    assert done.stdout == "application_1_0001\\u2192 KILLED\n"
+
+
+@pytest.mark.parametrize(
+    ("killed", "state", "code", "words"),
+    [
+        (True, "", 0, "application_1_0001 KILLED"),
+        (False, "KILLED", 0, "application_1_0001 KILLED"),
+        (False, "FINISHED", 1, "had ended before: FINISHED"),
+        (False, "RUNNING", 124, "was told to end and is still RUNNING"),
+    ],
+)
+def test_a_kill_says_what_became_of_it(
+    killed: bool, state: str, code: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Knit, "kill", lambda self, app_id: killed)
+    monkeypatch.setattr(Knit, "runtime_status", lambda self, app_id: state)
+    where = ["kill", "--rm", "127.0.0.1:1", "application_1_0001"]
+    done = CliRunner().invoke(main, where)
+    assert done.exit_code == code
+    assert words in done.output
+    done = CliRunner().invoke(main, [*where, "--json"])
+    assert done.exit_code == code
+    assert json.loads(done.stdout)["killed"] is (code == 0)
+
+
+def test_a_hang_up_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with _terminated_like_interrupted():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGHUP, before)
