@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from prefect.blocks.abstract import CredentialsBlock
 from prefect.blocks.fields import SecretDict
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from knit_provider.prefect.looks import LOGO
 
@@ -61,6 +61,9 @@ class YarnCredentials(CredentialsBlock):
         >>> YarnCredentials.load("production").get_client().yarn_api.cluster_info()["state"]
         'STARTED'
     """
+
+    # Else an error prints what it was given, with the password; Prefect shows it with the flow run.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     _block_type_name = "YARN Credentials"
     _block_type_slug = "yarn-credentials"

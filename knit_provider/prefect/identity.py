@@ -115,7 +115,22 @@ def candidates(caller: Caller, earlier: Iterable[Earlier], kept: Sequence[Kept],
     ]
 
 
-def decide(caller: Caller, found: Sequence[Earlier], job: str, *, reattach: bool) -> tuple[Action, Earlier | None]:
+def made_by_several(caller: Caller, kept: Iterable[Kept]) -> bool:
+    """Whether more than one run of a task made the call in some attempt so far.
+
+    Args:
+        caller: the run and the call.
+        kept: everything that is known of the call, from the Prefect server and from applications' tags.
+    """
+    runs: dict[int, set[str | None]] = {caller.attempt: {caller.task_run_id}}
+    for k in kept:
+        runs.setdefault(k.attempt, set()).add(k.task_run_id)
+    return any(len(ids) > 1 for ids in runs.values())
+
+
+def decide(
+    caller: Caller, found: Sequence[Earlier], job: str, *, reattach: bool, several: bool = False
+) -> tuple[Action, Earlier | None]:
     """Choose what a try does.
 
     Args:
@@ -123,6 +138,7 @@ def decide(caller: Caller, found: Sequence[Earlier], job: str, *, reattach: bool
         found: the applications that it may be about.
         job: the tag of what is wanted now.
         reattach: whether an earlier application may serve.
+        several: whether more than one run of a task made the call in an attempt (default False).
 
     Returns:
         What to do, and the application that it is about.
@@ -130,8 +146,9 @@ def decide(caller: Caller, found: Sequence[Earlier], job: str, *, reattach: bool
     ordered = sorted(found, key=lambda e: e.order, reverse=True)
     own = [e for e in ordered if e.kept.task_run_id == caller.task_run_id]
     same = [e for e in ordered if e.kept.job == job]
-    # At the same place of an earlier attempt: what the call wanted then.
-    here = own or [e for e in ordered if e.kept.position == caller.position]
+    # At the same place of an earlier attempt: what the call wanted then. Where several runs of a task make it, one that
+    # finds its own job leaves the others theirs: the order of threads differs from one attempt to the next.
+    here = own or ([] if same and several else [e for e in ordered if e.kept.position == caller.position])
     if reattach:
         for e in same:
             if e.alive:

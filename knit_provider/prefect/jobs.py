@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
 from prefect.blocks.abstract import JobBlock
-from pydantic import Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from knit_provider.prefect.caller import Caller, current_caller
 from knit_provider.prefect.credentials import YarnCredentials, block_of
@@ -21,6 +23,35 @@ if TYPE_CHECKING:
 
 # What a job may live beyond the run's own time, which is a safety net for when nobody is left to kill it.
 LIFETIME_MARGIN = 600
+# Fields whose values are in no error.
+_SECRET = ("credentials", "envvars")
+
+
+class _Handover:
+    """A run that one thread starts and a coroutine waits for; if that is cancelled, the run is ended, by either."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._given: YarnJobRun | None = None
+        self._refused = False
+
+    def give(self, trigger: Callable[[], YarnJobRun]) -> YarnJobRun:
+        run = trigger()
+        with self._lock:
+            self._given, refused = run, self._refused
+        if refused:
+            self._end(run)
+        return run
+
+    def refuse(self) -> None:
+        with self._lock:
+            self._refused, run = True, self._given
+        if run is not None:
+            self._end(run)
+
+    @staticmethod
+    def _end(run: YarnJobRun) -> None:
+        run.end("its run was ended while it was submitted")
 
 
 class YarnJob(JobBlock):
@@ -59,6 +90,9 @@ class YarnJob(JobBlock):
         >>> run.wait_for_completion()
         'SUCCEEDED'
     """
+
+    # An error would print the credentials and environment variables that it was given.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     _block_type_name = "YARN Job"
     _block_type_slug = "yarn-job"
@@ -158,17 +192,17 @@ class YarnJob(JobBlock):
 
         An application that was submitted while this call was cancelled is killed.
         """
-        triggered: list[YarnJobRun] = []
+        handover = _Handover()
         try:
+            # Nothing holds off asyncio's own cancellation (`asyncio.timeout`, a TaskGroup); the thread goes on then.
             with anyio.CancelScope(shield=True):
-                triggered.append(await anyio.to_thread.run_sync(self.trigger))
+                run = await anyio.to_thread.run_sync(partial(handover.give, self.trigger))
             await anyio.lowlevel.checkpoint()
         except BaseException:
             with anyio.CancelScope(shield=True):
-                for run in triggered:
-                    await anyio.to_thread.run_sync(partial(run.end, "its run was ended while it was submitted"))
+                await anyio.to_thread.run_sync(handover.refuse)
             raise
-        return triggered[0]
+        return run
 
     def spec(self, caller: Caller | None = None) -> ApplicationSpec:
         """The job as an application of one service.
@@ -245,5 +279,8 @@ def job_of(credentials: YarnCredentials | str | None, **fields: Any) -> YarnJob:
         return YarnJob(credentials=block_of(credentials), **given)
     except ValidationError as e:
         first = e.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][:1])
-        raise ConfigurationError(f"{where}: {first['msg']} (it is {first.get('input')!r})") from None
+        field = first["loc"][0] if first["loc"] else ""
+        secret = field in _SECRET
+        where = ".".join(str(part) for part in (first["loc"] if secret else first["loc"][:1]))
+        given_value = "" if secret else f" (it is {first.get('input')!r})"
+        raise ConfigurationError(f"{where}: {first['msg']}{given_value}") from None

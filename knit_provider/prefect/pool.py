@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from prefect.client.schemas.objects import FlowRun
 from prefect.workers.base import BaseJobConfiguration, BaseVariables
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from knit_provider.prefect.credentials import YarnCredentials
 from knit_provider.prefect.jobs import YarnJob
+
+if TYPE_CHECKING:
+    from knit_provider.yarn.spec import ApplicationSpec
 
 # A flow run takes Python with Prefect: less than this is killed by YARN before the flow begins.
 FLOW_MEMORY = "1 GiB"
@@ -20,6 +24,9 @@ class YarnJobConfiguration(BaseJobConfiguration):
 
     ``env`` is Prefect's: environment variables. The packed Python environment is ``packed_env``.
     """
+
+    # Prefect's worker puts the error into the flow run's state, for all who may see that.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     credentials: YarnCredentials | None = None
     packed_env: str | None = None
@@ -50,9 +57,9 @@ class YarnJobConfiguration(BaseJobConfiguration):
         self.command: str | None = self.command or f"exec {python} -m prefect flow-run execute"
         super().prepare_for_flow_run(flow_run, *args, **kwargs)
 
-    def job(self, flow_run_id: object) -> YarnJob:
-        """The container as a job of one."""
-        return YarnJob(
+    def spec(self, flow_run_id: object) -> ApplicationSpec:
+        """The flow run's container as an application of one service, found again by :func:`worker_tag`."""
+        spec = YarnJob(
             credentials=self.credentials,
             command=self.command or "",
             app_name=self.name or f"prefect-{flow_run_id}",
@@ -63,9 +70,10 @@ class YarnJobConfiguration(BaseJobConfiguration):
             virtual_cores=self.virtual_cores,
             yarn_queue=self.yarn_queue,
             container_resources=self.container_resources,
-            tags=[*self.tags, worker_tag(flow_run_id)],
+            tags=self.tags,
             lifetime=self.lifetime,
-        )
+        ).spec()
+        return replace(spec, tags=(*spec.tags, worker_tag(flow_run_id)))
 
 
 class YarnVariables(BaseVariables):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from knit_provider.prefect.identity import (
     decide,
     job_tag,
     kept_in_tags,
+    made_by_several,
 )
 from knit_provider.prefect.page import RunPage
 from knit_provider.yarn.errors import KnitError
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 REPLACE_SECONDS = 60.0
+# How long another run of the same task has to come for an application before it is taken for one that nobody wants.
+SIBLING_SECONDS = 30.0
+SIBLING_POLL_SECONDS = 2.0
 _claims = Claims()
 
 
@@ -75,11 +80,21 @@ def start(
     spec = replace(spec, tags=(*spec.tags, *caller.tags, job))
     kept = page.kept()
     earlier = _earlier(knit, caller, kept)
+    several = made_by_several(caller, [*kept, *(e.kept for e in earlier)])
+    patience = time.monotonic() + SIBLING_SECONDS
     while True:
         with _claims.lock:
-            action, chosen = decide(caller, candidates(caller, earlier, kept, _claims), job, reattach=reattach)
-            if chosen is not None:
+            found = candidates(caller, earlier, kept, _claims)
+            action, chosen = decide(caller, found, job, reattach=reattach, several=several)
+            theirs = several and action is Action.REPLACE and not _is_own(caller, chosen)
+            waits = theirs and time.monotonic() < patience
+            if chosen is not None and not waits:
                 _claims.take(caller, chosen.kept.app_id)
+        if waits:
+            # It may be what another run of the task comes for, which is on its way.
+            time.sleep(SIBLING_POLL_SECONDS)
+            kept = page.kept() or kept
+            continue
         if chosen is not None:
             logger.info("%s is of an earlier try; %s", chosen.kept.app_id, action.value)
         if action is not Action.REPLACE or chosen is None:
@@ -117,6 +132,10 @@ def start(
 def application_url(knit: Knit, app_id: str) -> str:
     """The ResourceManager's page about an application."""
     return knit.connection.session.page_of(app_id)
+
+
+def _is_own(caller: Caller, earlier: Earlier | None) -> bool:
+    return earlier is not None and earlier.kept.task_run_id == caller.task_run_id
 
 
 def _kept(caller: Caller, app_id: str, job: str) -> Kept:

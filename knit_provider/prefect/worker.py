@@ -122,7 +122,7 @@ class YarnWorker(BaseWorker[YarnJobConfiguration, YarnVariables, YarnWorkerResul
         from knit_provider.prefect.hooks import kill_tagged
         from knit_provider.prefect.start import application_url
 
-        spec = configuration.job(flow_run.id).spec()
+        spec = configuration.spec(flow_run.id)
         # Left by an earlier scheduling of the same flow run, which this one replaces.
         left = await anyio.to_thread.run_sync(partial(_alive_with, knit, worker_tag(flow_run.id)))
         app_id = await anyio.to_thread.run_sync(knit.new_application)

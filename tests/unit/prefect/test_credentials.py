@@ -16,6 +16,9 @@ from pydantic import ValidationError
 
 from knit_provider.hooks.connection import EXTRAS
 from knit_provider.prefect import YarnCredentials, YarnJob
+from knit_provider.prefect.jobs import job_of
+from knit_provider.prefect.pool import YarnJobConfiguration, worker_tag
+from knit_provider.yarn.errors import ConfigurationError
 
 KEYTAB = base64.b64encode(b"\x05\x02 a keytab").decode()
 
@@ -103,3 +106,36 @@ def test_a_keytab_s_content_is_a_private_file_for_as_long_as_the_client() -> Non
 def test_a_job_names_what_it_cannot_use(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         YarnJob(**fields)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"host": "rm", "keytab": "/k", "password": "hunter2"},
+        {"hostt": "rm", "password": "hunter2"},
+        {"host": "rm:x", "password": "hunter2"},
+        {"principal": "p", "keytab": "/k", "keytab_base64": "aHVudGVyMg=="},
+        {"scheme": "ftp", "hadoop_conf": {"a": "hunter2"}},
+    ],
+)
+def test_no_error_prints_a_secret(given: dict[str, Any]) -> None:
+    for wrong in (
+        lambda: YarnCredentials(**given),
+        lambda: YarnJob(command="date", credentials=given),
+        lambda: YarnJobConfiguration(command="date", env={}, credentials=given),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            wrong()
+        assert "hunter2" not in str(caught.value)
+        assert "aHVudGVyMg" not in str(caught.value)
+
+
+def test_an_environment_variable_that_is_no_text_is_named_without_its_value() -> None:
+    with pytest.raises(ConfigurationError, match=r"envvars\.TOKEN: ") as caught:
+        job_of(None, command="date", envvars={"TOKEN": b"\xffhunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_flow_runs_container_has_three_tags_of_the_users_and_its_own() -> None:
+    spec = YarnJobConfiguration(command="date", env={}, tags=["a", "b", "c"]).spec("the-run")
+    assert spec.tags == ("a", "b", "c", worker_tag("the-run"))

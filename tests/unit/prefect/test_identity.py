@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import threading
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pytest
 
 pytest.importorskip("prefect")
 
+from knit_provider.prefect import start as starting
 from knit_provider.prefect.caller import Caller
 from knit_provider.prefect.identity import (
     Action,
@@ -18,6 +25,7 @@ from knit_provider.prefect.identity import (
     decide,
     job_tag,
     kept_in_tags,
+    made_by_several,
 )
 from knit_provider.prefect.jobs import YarnJob
 from knit_provider.prefect.run_log import RunLog
@@ -45,7 +53,8 @@ def choose(*earlier: Earlier, reattach: bool = True, caller: Caller = ME, claims
     """What a try does, and about which application."""
     kept = [e.kept for e in earlier]
     found = candidates(caller, earlier, kept, claims or Claims())
-    action, chosen = decide(caller, found, JOB, reattach=reattach)
+    several = made_by_several(caller, kept)
+    action, chosen = decide(caller, found, JOB, reattach=reattach, several=several)
     return f"{action.name} {int(chosen.kept.app_id[-4:])}" if chosen else action.name
 
 
@@ -74,6 +83,73 @@ def test_what_is_left_of_another_job_at_the_same_place_is_replaced() -> None:
     # At another place it may be what another run of the task comes for.
     assert choose(app("RUNNING", OTHER, position=0)) == "SUBMIT"
     assert choose(app("RUNNING", OTHER, position=1), app("RUNNING", number=2)) == "ATTACH 2"
+
+
+def test_a_run_that_finds_its_own_job_leaves_a_siblings_alone() -> None:
+    # Two runs of one task, whose threads came in another order this time.
+    mine, sibling = app("SUCCEEDED", of="first", position=0), app("RUNNING", OTHER, of="second", position=1, number=2)
+    assert choose(mine, sibling) == "FINISH 1"
+    # The same run in both attempts, whose job was changed and changed back.
+    before = app("FAILED", of="first", attempt=1, position=1)
+    changed = app("RUNNING", OTHER, of="second", attempt=2, position=1, number=2)
+    assert choose(before, changed, caller=replace(ME, attempt=3)) == "REPLACE 2"
+
+
+class Cluster:
+    """One application that runs until it is killed; a new one gets the next number."""
+
+    def __init__(self, earlier: Earlier) -> None:
+        self.earlier, self.killed, self.submitted = earlier, [], []
+
+    def application(self, app_id: str) -> Any:
+        def kill(why: str, timeout: float) -> bool:
+            self.killed.append(app_id)
+            return True
+
+        killed = replace(self.earlier.report, state="KILLED", final_status="KILLED")
+        return SimpleNamespace(kill=kill, report_or_none=lambda: killed if self.killed else self.earlier.report)
+
+    def new_application(self) -> str:
+        return "application_1_0009"
+
+    def submit(self, spec: Any, app_id: str, bound: bool) -> None:
+        self.submitted.append(app_id)
+
+
+class Page:
+    """What the server keeps; a sibling comes for the application at the second look, or never."""
+
+    def __init__(self, earlier: Earlier, taken: Kept | None) -> None:
+        self.notes, self.taken = [earlier.kept, Kept("application_1_0007", JOB, "another", 1, 0)], taken
+
+    def kept(self) -> list[Kept]:
+        found = list(self.notes)
+        if self.taken is not None:
+            self.notes.append(self.taken)
+        return found
+
+    def keep(self, kept: Kept, url: str) -> None:
+        self.notes.append(kept)
+
+    def cancelled(self, now: bool) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_sibling_is_waited_for_before_its_job_is_taken_for_nobodys(
+    comes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "SIBLING_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(starting, "SIBLING_SECONDS", 60.0 if comes else 0.05)
+    monkeypatch.setattr(starting, "application_url", lambda knit, app_id: "")
+    theirs = app("RUNNING", OTHER, of="second", position=1)
+    monkeypatch.setattr(starting, "_earlier", lambda knit, caller, kept: [theirs])
+    cluster = Cluster(theirs)
+    page = Page(theirs, Kept("application_1_0001", OTHER, "sibling", 2, 0) if comes else None)
+    spec = YarnJob(command="date").spec(ME)
+    started = starting.start(cluster, spec, ME, page, logging.getLogger())  # type: ignore[arg-type]
+    assert (started.app_id, cluster.submitted) == ("application_1_0009", ["application_1_0009"])
+    assert cluster.killed == ([] if comes else ["application_1_0001"])
 
 
 def test_no_two_runs_of_a_task_are_given_one_application() -> None:
@@ -144,3 +220,37 @@ def test_whole_lines_travel_together_and_no_more_than_the_limit() -> None:
     say("still more\n")
     log.close()
     assert "still more" not in "".join(records)
+
+
+@pytest.mark.parametrize("way", ["wait_for", "fail_after"])
+def test_a_job_whose_start_was_cancelled_is_ended(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def trigger(self: YarnJob) -> Any:
+        began.set()
+        assert go_on.wait(60)
+        return SimpleNamespace(end=lambda why: ended.set())
+
+    monkeypatch.setattr(YarnJob, "trigger", trigger)
+
+    async def cancelled_while_it_submits() -> None:
+        job = YarnJob(command="date")
+        if way == "fail_after":
+            with anyio.CancelScope() as scope:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(job.atrigger)
+                    await asyncio.to_thread(began.wait, 60)
+                    scope.cancel()
+                    go_on.set()
+            return
+        task = asyncio.ensure_future(job.atrigger())
+        await asyncio.to_thread(began.wait, 60)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not ended.is_set()
+        go_on.set()
+        await asyncio.to_thread(ended.wait, 60)
+
+    asyncio.run(cancelled_while_it_submits())
+    assert ended.is_set()
