@@ -9,7 +9,7 @@ import click
 
 from knit_provider.cli.exit_codes import FAILED
 from knit_provider.cli.options import json_option, with_knit
-from knit_provider.cli.output import moment, print_json, print_table, say
+from knit_provider.cli.output import moment, print_json, print_table, say, show_logs
 from knit_provider.yarn.errors import ConfigurationError, KnitError, WaitTimeout
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.rest.shapes import FINAL_STATES, LIVE_STATES
@@ -118,26 +118,7 @@ def status(knit: Knit, app_id: str, as_json: bool) -> None:
 @with_knit
 def logs(knit: Knit, app_id: str, follow: bool, aggregated: bool, as_json: bool) -> None:
     """Print the logs of all containers of an application, running or ended."""
-    app = knit.application(app_id)
-    if follow:
-        for chunk in app.iter_logs(follow=True):
-            if as_json:
-                print_json(
-                    {"container": chunk.container_id, "service": chunk.service, "file": chunk.file, "text": chunk.text}
-                )
-            else:
-                click.echo(chunk.text, nl=False)
-        return
-    if as_json:
-        found = app.logs(shell=aggregated)
-        print_json(
-            {
-                c: {k: v if v is None else str(v) if not isinstance(v, int) else v for k, v in files.items()}
-                for c, files in found.items()
-            }
-        )
-        return
-    app.print_logs(shell=aggregated)
+    show_logs(knit.application(app_id), follow=follow, aggregated=aggregated, as_json=as_json)
 
 
 @click.command()

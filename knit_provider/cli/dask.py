@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from knit_provider.cli.options import json_option, pairs, with_knit
-from knit_provider.cli.output import moment, print_json, print_table, say
-from knit_provider.yarn.errors import ConfigurationError, KnitError
+from knit_provider.cli.output import moment, print_json, print_table, say, show_logs
+from knit_provider.yarn.errors import ConfigurationError, WaitTimeout
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.rest.shapes import LIVE_STATES
 
@@ -86,16 +86,11 @@ def list_(knit: Knit, every: bool, as_json: bool) -> None:
 @dask.command()
 @click.argument("app_id", metavar="ID")
 @click.option("--follow", "-f", is_flag=True, help="Go on until the cluster has ended.")
+@json_option
 @with_knit
-def logs(knit: Knit, app_id: str, follow: bool) -> None:
+def logs(knit: Knit, app_id: str, follow: bool, as_json: bool) -> None:
     """Print the logs of a cluster's scheduler and workers."""
-    app = knit.application(app_id)
-    if not follow:
-        app.print_logs()
-        return
-    for chunk in app.iter_logs(follow=True):
-        if chunk.service is not None:
-            click.echo(chunk.text, nl=False)
+    show_logs(knit.application(app_id), follow=follow, as_json=as_json, services_only=True)
 
 
 @dask.command()
@@ -121,17 +116,21 @@ def scale(knit: Knit, app_id: str, n_workers: int, as_json: bool) -> None:
 
 @dask.command()
 @click.argument("app_id", metavar="ID")
+@json_option
 @with_knit
-def kill(knit: Knit, app_id: str) -> None:
+def kill(knit: Knit, app_id: str, as_json: bool) -> None:
     """End a cluster; exits with 0 if it has ended, however it ended."""
     from knit_provider.dask.ending import end_application
 
     app = knit.application(app_id)
     end_application(app, "KILLED", "ended by knit dask kill")
     report = app.report()
+    if as_json:
+        print_json({"id": app_id, "killed": report.killed, "state": report.state})
     if not report.terminal:
-        raise KnitError(f"{app_id} is still {report.state}")
-    click.echo(f"{app_id} {report.final_status}")
+        raise WaitTimeout(f"{app_id} was told to end and is still {report.state}; `knit wait {app_id}` waits for it")
+    if not as_json:
+        click.echo(f"{app_id} {report.final_status}")
 
 
 def _cluster_class() -> type[DaskYARNCluster]:

@@ -6,11 +6,14 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from knit_provider.yarn.application import Application
 
 
 def print_json(value: Any) -> None:
@@ -30,6 +33,39 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     with console.capture() as printed:
         console.print(table)
     click.echo(printed.get(), nl=False)
+
+
+def show_logs(
+    app: Application, *, follow: bool, as_json: bool, aggregated: bool = False, services_only: bool = False
+) -> None:
+    """Print the logs of an application's containers.
+
+    Args:
+        app: the application.
+        follow: go on until it has ended, with each piece as it comes.
+        as_json: as data: one object by container and file, or with ``follow`` one for each piece.
+        aggregated: only what the cluster has collected (default False); not with ``follow``.
+        services_only: leave out the ApplicationMaster's (default False); only with ``follow``.
+    """
+    if follow:
+        for chunk in app.iter_logs(follow=True):
+            if chunk.service is None and services_only:
+                continue
+            if as_json:
+                print_json(
+                    {"container": chunk.container_id, "service": chunk.service, "file": chunk.file, "text": chunk.text}
+                )
+            else:
+                click.echo(chunk.text, nl=False)
+    elif as_json:
+        print_json(
+            {
+                container_id: {k: v if v is None or isinstance(v, int) else str(v) for k, v in files.items()}
+                for container_id, files in app.logs(shell=aggregated).items()
+            }
+        )
+    else:
+        app.print_logs(shell=aggregated)
 
 
 def moment(ms: object) -> str:

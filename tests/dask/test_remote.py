@@ -45,11 +45,11 @@ def test_a_cluster_lives_on_without_whoever_started_it(cluster: LocalCluster) ->
             are(again, 1)
             assert client.get_dataset("kept").result(60) == 49
         assert knit.runtime_status(app_id) == "RUNNING"
-        run(cluster, "kill", app_id)
+        assert json.loads(run(cluster, "kill", app_id, "--json")) == {"id": app_id, "killed": True, "state": "FINISHED"}
         assert knit.application(app_id).report().terminal
         with pytest.raises(ApplicationNotFound, match=name):
             DaskYARNCluster.from_name(name, knit=knit)
-        assert "distributed" in run(cluster, "logs", app_id)
+        assert any("distributed" in str(files) for files in json.loads(run(cluster, "logs", app_id, "--json")).values())
     finally:
         knit.kill(app_id)
         knit.close()
