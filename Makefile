@@ -1,16 +1,25 @@
 # Everything a developer runs. `make help` lists the targets; CONTRIBUTING.md says more.
 #
-# Needs Python 3.10 or newer, a JDK 17 or newer and Maven, and Kerberos' own packages, which are installed where that
-# needs no password; everything else goes into .venv and Maven's own repository.
+# Needs Python 3.11 or newer, a JDK 17 or newer and Maven; the tests need Kerberos' own packages too, which are installed
+# where that takes no password. Everything else goes into .venv and Maven's own repository.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+# Else what a failed build has written so far counts as built.
+.DELETE_ON_ERROR:
+
+# Hadoop takes some characters of its folders' names for something else, and make a space.
+ifneq ($(shell printf '%s' '$(CURDIR)' | tr -d '[:alnum:]/._+@~=-'),)
+$(error The checkout lies in $(CURDIR); Hadoop needs a folder with letters, digits and ._-+@~= only in its name. Move it)
+endif
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# With what Kerberos takes, which the demo can do without.
+KERBEROS := $(VENV)/.kerberos
 # Left alone, the resolver takes the newest Prefect and an older Airflow that goes with it.
 AIRFLOW := apache-airflow>=3.3
 # The oldest Airflow that the provider works with.
@@ -34,12 +43,16 @@ setup: $(READY) ## Create .venv with the package (editable), Airflow, Prefect an
 
 # The stamp is written last: a set-up that was interrupted starts anew.
 $(READY): pyproject.toml hatch_build.py
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "knit-provider needs Python 3.10 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Set PYTHON=")'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "knit-provider needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Set PYTHON=")'
 	@echo "Setting up $(VENV) ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@bash devtools/system_packages.sh $(BIN)/python
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade uv
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow,kerberos,environments,prefect,dask]' --group dev '$(AIRFLOW)'
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[airflow,environments,prefect,dask]' --group dev '$(AIRFLOW)'
+	@touch $@
+
+$(KERBEROS): $(READY)
+	@bash devtools/system_packages.sh $(BIN)/python
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[kerberos]'
 	@touch $@
 
 $(PREFECT_READY): pyproject.toml hatch_build.py devtools/prefect_overrides.txt $(READY)
@@ -48,19 +61,22 @@ $(PREFECT_READY): pyproject.toml hatch_build.py devtools/prefect_overrides.txt $
 	@$(BIN)/uv pip install --quiet --upgrade --python $(PREFECT_VENV)/bin/python --override devtools/prefect_overrides.txt --editable '.[prefect]' --group test
 	@touch $@
 
-packages: ## The system's packages for Kerberos: install what is missing, or say it
-	@bash devtools/system_packages.sh $(PYTHON)
+packages: $(KERBEROS) ## The system's packages for Kerberos: install what is missing, or say it
+	@bash devtools/system_packages.sh $(BIN)/python
+
+java: ## Is there a JDK that everything runs on?
+	@bash devtools/check_java.sh
 
 jar: $(JAR) ## Build knit.jar with Maven if its sources are newer
 	@echo "jar: $(JAR), $$(( $$(wc -c < $(JAR)) / 1024 )) KiB"
 
 $(JAR): $(JVM_SOURCES)
-	@command -v mvn > /dev/null || { echo "Maven (mvn) is not on PATH; install it and a JDK 17 or newer" >&2; exit 1; }
+	@bash devtools/check_java.sh
 	@echo "Building $(JAR) ..."
 	@mvn -B -q -DskipTests package
 	@touch $(JAR)
 
-lint: $(READY) ## ruff, mypy, import-linter
+lint: $(KERBEROS) ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -75,6 +91,7 @@ format: $(READY) ## Format Python and Java
 
 # The last line is pytest's own summary.
 test: ## Lint, JUnit, then all of pytest on one embedded Hadoop
+	@$(MAKE) --no-print-directory java packages
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test-java
 	@$(MAKE) --no-print-directory test-python
@@ -85,32 +102,32 @@ test-java: ## JUnit
 
 # Two at a time (tests/conftest.py says what goes together), since most of them wait. Dask's, Prefect's and Airflow's go one
 # after the other in this order, so that Prefect's server has ended when Airflow's tests begin.
-test-python: packages $(READY) $(JAR) ## All of pytest
+test-python: packages $(JAR) ## All of pytest
 	@$(MAKE) --no-print-directory test-prefect-newest
 	@$(BIN)/pytest -n 2 tests/unit tests/fuzz tests/hadoop tests/dask tests/prefect tests/airflow tests/kerberos tests/tls tests/ha tests/secure_ha $(ARGS)
 
-test-unit: $(READY) ## pytest without any daemon
+test-unit: $(KERBEROS) ## pytest without any daemon
 	@$(BIN)/pytest tests/unit tests/fuzz $(ARGS)
 
-test-hadoop: $(READY) $(JAR) ## pytest on the embedded Hadoop
+test-hadoop: $(KERBEROS) $(JAR) ## pytest on the embedded Hadoop
 	@$(BIN)/pytest tests/hadoop $(ARGS)
 
-test-dask: $(READY) $(JAR) ## pytest of Dask clusters on the embedded Hadoop
+test-dask: $(KERBEROS) $(JAR) ## pytest of Dask clusters on the embedded Hadoop
 	@$(BIN)/pytest tests/dask $(ARGS)
 
-test-kerberos: packages $(READY) $(JAR) ## pytest on an embedded Hadoop with Kerberos
+test-kerberos: packages $(JAR) ## pytest on an embedded Hadoop with Kerberos
 	@$(BIN)/pytest tests/kerberos $(ARGS)
 
-test-tls: $(READY) $(JAR) ## pytest on an embedded Hadoop with TLS
+test-tls: $(KERBEROS) $(JAR) ## pytest on an embedded Hadoop with TLS
 	@$(BIN)/pytest tests/tls $(ARGS)
 
-test-ha: $(READY) $(JAR) ## pytest on an embedded Hadoop whose active daemons die
+test-ha: $(KERBEROS) $(JAR) ## pytest on an embedded Hadoop whose active daemons die
 	@$(BIN)/pytest tests/ha $(ARGS)
 
-test-secure-ha: packages $(READY) $(JAR) ## the same, with Kerberos and TLS
+test-secure-ha: packages $(JAR) ## the same, with Kerberos and TLS
 	@$(BIN)/pytest tests/secure_ha $(ARGS)
 
-test-airflow: $(READY) $(JAR) ## pytest with a real Airflow on the embedded Hadoop
+test-airflow: $(KERBEROS) $(JAR) ## pytest with a real Airflow on the embedded Hadoop
 	@$(BIN)/pytest tests/airflow $(ARGS)
 
 test-airflow-oldest: $(OLDEST)/.ready ## The quick tests of the provider on the oldest Airflow that it works with
@@ -122,7 +139,7 @@ $(OLDEST)/.ready: pyproject.toml | $(READY)
 	@$(BIN)/uv pip install --quiet --python $(OLDEST)/bin/python --editable '.[airflow,dask]' 'apache-airflow==$(OLDEST_AIRFLOW).*' --group test
 	@touch $@
 
-test-prefect: $(READY) $(JAR) ## pytest with a real Prefect server on the embedded Hadoop
+test-prefect: $(KERBEROS) $(JAR) ## pytest with a real Prefect server on the embedded Hadoop
 	@$(BIN)/pytest tests/unit/prefect tests/prefect $(ARGS)
 
 test-prefect-newest: $(PREFECT_READY) $(JAR) ## The main ones with the newest Prefect, in .venv-prefect

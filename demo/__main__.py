@@ -1,4 +1,4 @@
-"""First half of `make demo`: what a fresh clone lacks. It runs on any Python 3.10 and imports nothing of the project.
+"""First half of `make demo`: what a fresh clone lacks. It runs on any Python 3 and imports nothing of the project.
 
 The second half, demo/run.py, runs in the virtual environment that this half makes.
 """
@@ -19,7 +19,7 @@ def main() -> None:
     """Set up, build, and go on in the virtual environment."""
     print("knit-provider demo: a real Hadoop, a real Airflow and a DAG that counts words. Ctrl-C ends all of it.\n")
     timings = []
-    for stage, target in (("Python environment (.venv)", "setup"), ("knit.jar by Maven", "jar")):
+    for stage, target in (("Java", "java"), ("Python environment (.venv)", "setup"), ("knit.jar by Maven", "jar")):
         began = time.monotonic()
         try:
             code = subprocess.run(["make", "--no-print-directory", target], cwd=ROOT, check=False).returncode

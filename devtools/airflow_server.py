@@ -204,6 +204,7 @@ class AirflowServer:
         settings: Mapping[str, str],
     ) -> dict[str, str]:
         env = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "_AIRFLOW"))}
+        past_proxies(env)
         env["AIRFLOW_HOME"] = str(self.home)
         wanted = {
             "core.load_examples": "False",

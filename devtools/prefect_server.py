@@ -18,6 +18,7 @@ from pathlib import Path
 import requests
 
 from devtools.airflow_family import Guard, end_family
+from devtools.loopback import past_proxies
 
 START_SECONDS = 300.0
 STOP_SECONDS = 20.0
@@ -137,6 +138,7 @@ class PrefectServer:
 
     def _environment(self, further: Mapping[str, str]) -> dict[str, str]:
         env = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT")}
+        past_proxies(env)
         return {
             **env,
             "PREFECT_HOME": str(self.home),

@@ -14,6 +14,13 @@ need() { # what Debian calls it, what Red Hat calls it, and the command that it 
   command -v "$3" >/dev/null || missing+=("$1:$2")
 }
 
+headers() { # of this very Python: the distribution's own, or one of the others that it can have beside that
+  local wanted own
+  wanted=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  own=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
+  [ "$wanted" = "$own" ] && echo "python3-dev:python3-devel" || echo "python$wanted-dev:python$wanted-devel"
+}
+
 look() {
   missing=()
   if [ "$what" = browser ]; then
@@ -27,7 +34,7 @@ look() {
   need libkrb5-dev krb5-devel krb5-config
   need gcc gcc cc
   "$python" -c 'import os, sysconfig; exit(not os.path.isfile(sysconfig.get_paths()["include"] + "/Python.h"))' ||
-    missing+=("python3-dev:python3-devel")
+    missing+=("$(headers)")
 }
 
 look

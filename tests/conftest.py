@@ -1,5 +1,6 @@
 """What all tests share: ``cluster``, a real Hadoop, and ``conda_channel``; each is made when first asked for."""
 
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,14 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from devtools.loopback import past_proxies
+
 # How long one example takes says what else the machine does.
 settings.register_profile("knit", deadline=None)
 settings.load_profile("knit")
+
+# The servers of the tests are on this machine.
+past_proxies(os.environ)
 
 pytest_plugins = ["knit_provider.localcluster.pytest_plugin", "tests.channels"]
 

@@ -22,7 +22,20 @@ def until_exit(prefix: str) -> Path:
     return folder
 
 
+_set: set[str] = set()
+
+
 def set_home(variable: str) -> None:
-    """Keeps hands off the home directory of who runs the tests: the variable names a new folder unless it is set."""
-    if variable not in os.environ:
-        os.environ[variable] = str(until_exit(f"knit-test-{variable.partition('_')[0].lower()}-"))
+    """Keeps hands off the configuration of who runs the tests, and that off the tests.
+
+    Args:
+        variable: ``AIRFLOW_HOME`` or ``PREFECT_HOME``. It names a new folder from then on, and what else the
+            environment says to the same program is gone.
+    """
+    if variable in _set:
+        return
+    _set.add(variable)
+    program = variable.partition("_")[0]
+    for name in [name for name in os.environ if name.lstrip("_").startswith(program)]:
+        del os.environ[name]
+    os.environ[variable] = str(until_exit(f"knit-test-{program.lower()}-"))

@@ -34,7 +34,7 @@ from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError
 
 _NEEDED_BYTES = 1024 * 1024 * 1024
 _STORAGE = ("namenode", "datanode", "kdc", "zookeeper")
-_KERBEROS_VERSION = "3.3.6"
+KERBEROS_VERSION = "3.3.6"
 
 
 class LocalCluster:
@@ -453,11 +453,11 @@ class LocalCluster:
         self._adopt()
 
     def _version_for(self, kerberos: bool) -> str:
-        default = _KERBEROS_VERSION if kerberos else HADOOP_VERSIONS[0]
+        default = KERBEROS_VERSION if kerberos else HADOOP_VERSIONS[0]
         version = self._version or (self._state.hadoop_version if self._state else default)
-        if kerberos and version != _KERBEROS_VERSION:
+        if kerberos and version != KERBEROS_VERSION:
             raise ConfigurationError(
-                f"A cluster with Kerberos runs Hadoop {_KERBEROS_VERSION}, not {version}: there the NodeManagers "
+                f"A cluster with Kerberos runs Hadoop {KERBEROS_VERSION}, not {version}: there the NodeManagers "
                 "refuse to aggregate logs without a native library, and none is published for that version. "
                 + ("Leave hadoop_version out." if self._version else "Choose another folder.")
             )

@@ -61,7 +61,7 @@ def find_java(environ: Mapping[str, str], hadoop_version: str) -> Java:
     Raises:
         ConfigurationError: there is none, or this Hadoop does not run on it.
     """
-    java = _locate(environ)
+    java = locate_java(environ)
     oldest, newest = _RANGES.get(hadoop_version, (8, None))
     if java.major < oldest or (newest is not None and java.major > newest):
         wanted = f"Java {oldest} to {newest}" if newest is not None else f"Java {oldest} or newer"
@@ -72,7 +72,17 @@ def find_java(environ: Mapping[str, str], hadoop_version: str) -> Java:
     return java
 
 
-def _locate(environ: Mapping[str, str]) -> Java:
+def newest_java(hadoop_version: str) -> int | None:
+    """The newest Java release that a Hadoop runs on; None if none is known not to do."""
+    return _RANGES.get(hadoop_version, (8, None))[1]
+
+
+def locate_java(environ: Mapping[str, str]) -> Java:
+    """Finds Java as :func:`find_java` does, for whatever Hadoop.
+
+    Raises:
+        ConfigurationError: there is none, or it does not run.
+    """
     home = environ.get("JAVA_HOME")
     if home:
         if not (Path(home) / "bin" / "java").is_file():

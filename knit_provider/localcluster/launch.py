@@ -206,7 +206,8 @@ class Plan:
         home = str(self.layout.home)
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         path = _PATH
-        if shutil.which("bash", path=path) is None:  # a system that keeps its programs elsewhere
+        # A system, or a user, that keeps programs elsewhere.
+        if not all(shutil.which(program, path=path) for program in ("bash", "python3")):
             path = f"{path}:{os.environ.get('PATH', '')}"
         return {
             **environment,
@@ -297,13 +298,15 @@ class Plan:
         own = self.nodes[name]
         info = self.web.get_json(own["yarn.nodemanager.webapp.address"], "/ws/v1/node/info")["nodeInfo"]
         manager = self.web_of(self.active("resourcemanager"))
-        answer = self.web.get_json(manager, "/ws/v1/cluster/nodes?states=RUNNING")
+        answer = self.web.get_json(manager, "/ws/v1/cluster/nodes?states=RUNNING,UNHEALTHY")
         port = own["yarn.nodemanager.address"].rpartition(":")[2]
         nodes = (answer["nodes"] or {}).get("node") or []
         mine = [node for node in nodes if node["id"].rpartition(":")[2] == port]
         # A report older than this process is about the one before it.
         if not mine or mine[0]["lastHealthUpdate"] < info.get("nmStartupTime", 0):
             raise NotReady("registering at the ResourceManager")
+        if mine[0]["state"] == "UNHEALTHY":
+            raise NotReady(f"unhealthy: {mine[0].get('healthReport')}")
 
     def _check_historyserver(self, _: str) -> None:
         self.web.get_json(self.settings["mapreduce.jobhistory.webapp.address"], "/ws/v1/history/info")

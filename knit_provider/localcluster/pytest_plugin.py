@@ -25,7 +25,8 @@ from typing import Any
 
 import pytest
 
-from knit_provider.localcluster.cluster import LocalCluster
+from knit_provider.localcluster.cluster import KERBEROS_VERSION, LocalCluster
+from knit_provider.localcluster.java import locate_java, newest_java
 from knit_provider.localcluster.leftovers import wait_for_rest
 
 # One that takes nothing, for tests of what the scheduler refuses.
@@ -87,10 +88,21 @@ def _running(variable: str, **settings: Any) -> Iterator[LocalCluster]:
         yield found
         fail_on_leftovers(found)
         return
+    if settings.get("kerberos"):
+        _skip_where_java_is_too_new()
     own = LocalCluster(tempfile.mkdtemp(prefix="knit-test-"), temporary=True, **settings)
     with own:
         yield own
         fail_on_leftovers(own)
+
+
+def _skip_where_java_is_too_new() -> None:
+    java, newest = locate_java(os.environ), newest_java(KERBEROS_VERSION)
+    if newest is not None and java.major > newest:
+        pytest.skip(
+            f"a cluster with Kerberos runs Hadoop {KERBEROS_VERSION}, which needs Java {newest} at the newest; this is "
+            f"{java.major} ({java.home}). Set JAVA_HOME"
+        )
 
 
 def fail_on_leftovers(cluster: LocalCluster, seconds: float = 15.0) -> None:

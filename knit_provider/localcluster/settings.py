@@ -184,8 +184,9 @@ def _yarn(layout: Layout, addresses: Mapping[str, str]) -> dict[str, str]:
         "yarn.nodemanager.vmem-check-enabled": "false",
         # Hadoop leaves the physical check to cgroups unless told otherwise, and there are none here.
         "yarn.nodemanager.resource.memory.enforced": "false",
-        # Else a nearly full disk makes the nodes unhealthy. `up` looks at the room by itself.
-        "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": "99.9",
+        # Else a nearly full disk makes the nodes unhealthy. `up` looks at the room by itself: of a large disk, what is
+        # enough here is less than any percentage.
+        "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": "100.0",
         "yarn.nodemanager.env-whitelist": (
             "JAVA_HOME,HADOOP_HOME,HADOOP_CONF_DIR,HADOOP_COMMON_HOME,HADOOP_HDFS_HOME,HADOOP_YARN_HOME,HADOOP_MAPRED_HOME,"
             "CLASSPATH_PREPEND_DISTCACHE,PATH,LANG,TZ,KRB5_CONFIG"

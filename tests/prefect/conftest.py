@@ -13,9 +13,10 @@ from uuid import UUID
 import pytest
 
 from devtools.prefect_server import PrefectServer
-from tests.scratch import until_exit
+from tests.scratch import set_home
 
-_SERVER = PrefectServer(until_exit("knit-test-prefect-"))
+set_home("PREFECT_HOME")
+_SERVER = PrefectServer(Path(os.environ["PREFECT_HOME"]))
 # A fixture would come too late.
 os.environ.update({name: value for name, value in _SERVER.env.items() if name.startswith("PREFECT_")})
 

@@ -100,7 +100,8 @@ class TestOneResourceManager:
         with pytest.raises(ClusterUnavailable, match=f"127.0.0.1:{free_port} refused the connection"):
             session_of(f"127.0.0.1:{free_port}").get_json("cluster/metrics")
 
-    def test_an_unknown_host(self, session_of):
+    def test_an_unknown_host(self, session_of, monkeypatch):
+        monkeypatch.setenv("no_proxy", "*")
         with pytest.raises(ClusterUnavailable, match=r"host name of http://no-such-host\.invalid:8088 is unknown"):
             session_of("no-such-host.invalid:8088").get_json("cluster/metrics")
 
