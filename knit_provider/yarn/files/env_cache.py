@@ -165,10 +165,14 @@ class EnvironmentCache:
 
     def condemn(self, digest: str) -> bool:
         """Say that an environment is about to be removed; False where somebody else has said so before."""
-        marker = self._marker(digest)
+        marker, ours = self._marker(digest), uuid.uuid4().hex.encode()
         try:
-            self._files.write_many(f"{self.envs}/{CONDEMNED}", {digest: b""})
+            self._files.write_many(f"{self.envs}/{CONDEMNED}", {digest: ours})
         except KnitError as error:
+            # It may be ours all the same: written, and asked for once more after a NameNode was lost with the answer.
+            with contextlib.suppress(KnitError):
+                if self._files.read(marker) == ours:
+                    return True
             _log.info("%s/%s is not removed: %s", self.envs, digest, error)
             there = self._files.status(marker)
             if there is not None and self._now() - there.modified_ms / 1000 > FRESH:

@@ -198,6 +198,20 @@ def test_a_user_who_meets_a_remover_waits_for_what_becomes_of_it(connection, arc
     assert (found[0] is None) is removed
 
 
+def test_a_remover_knows_his_own_word_when_its_answer_was_lost(connection, archive, used_at, files, monkeypatch):
+    env = put(connection, archive("dev"))
+    used_at(env, NOW - 99 * DAY)
+    write_many = files.write_many
+
+    def write_twice(directory, contents, **options):
+        write_many(directory, contents, **options)
+        return write_many(directory, contents, **options)
+
+    monkeypatch.setattr(files, "write_many", write_twice)
+    assert names(prune(connection, 0, now=now).removed) == ["dev"]
+    assert files.status(f"{connection.paths.envs}/.condemned/{env.digest}") is None
+
+
 def test_a_remover_who_died_does_not_keep_anybody_waiting_for_ever(connection, archive, used_at, files, monkeypatch):
     env = put(connection, archive("dev"))
     used_at(env, NOW - 99 * DAY)
