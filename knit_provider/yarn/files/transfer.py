@@ -11,6 +11,7 @@ import contextlib
 import logging
 import re
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -98,6 +99,7 @@ class Transfer:
         self._name = ""
         self._envs = EnvironmentCache(files, paths.envs)
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._given_up = threading.Event()
 
     def ship(self, spec: ApplicationSpec, package_files: Mapping[str, Path] | None = None) -> Shipped:
         """Ship all files of an application.
@@ -122,7 +124,7 @@ class Transfer:
         planned = [self._planned(links, found, ready) for links in containers]
         # Two sources with one content and name are one upload.
         todo = {plan.remote: plan for links in planned for plan in links.values() if is_missing(plan)}
-        statuses = dict(zip(todo, _in_parallel(self._upload, list(todo.values())), strict=True))
+        statuses = dict(zip(todo, _in_parallel(self._upload, list(todo.values()), self._given_up), strict=True))
         if todo:
             # That may have taken hours, in which nobody shall have removed what was there.
             for plan in {p.remote: p for links in planned for p in links.values() if isinstance(p, Prepared)}.values():
@@ -306,16 +308,26 @@ class Transfer:
     def _upload(self, prepared: Prepared, approved: Callable[[], object] | None = None) -> FileStatus:
         _log.debug("uploading %s (%d bytes) to %s", prepared.path, prepared.size, prepared.remote)
         if not prepared.is_environment:
-            return self._files.put(prepared.path, prepared.remote, prepared.digest, self._replication)
+            return self._files.put(prepared.path, prepared.remote, prepared.digest, self._replication, self._go_on)
         return self._envs.put(
             prepared.path,
             prepared.remote,
             prepared.digest,
             replication=self._replication,
             description=description(prepared.source, prepared.digest, self._name),
-            moved=self._moved,
+            moved=self._count,
             approved=approved,
         )
+
+    def _count(self, moved: int) -> None:
+        self._go_on(moved)
+        if self._moved is not None:
+            self._moved(moved)
+
+    def _go_on(self, _moved: int) -> None:
+        """Called at each piece of an upload: end it where nobody waits for it any more."""
+        if self._given_up.is_set():
+            raise _GivenUp
 
     def _room_for(self, name: str, size: int) -> Path:
         """A new path in the temporary folder."""
@@ -347,9 +359,25 @@ def needs_upload(path: str, files: Files, paths: Paths) -> bool:
         return transfer.needs_upload(path)
 
 
-def _in_parallel(action: Callable[[_A], _B], values: Sequence[_A]) -> list[_B]:
-    """Apply ``action`` to several values at once; the first failure, in the values' order, is raised."""
+class _GivenUp(Exception):
+    """Ends an upload; nobody sees it, since whoever waited has gone with an exception of his own."""
+
+
+def _in_parallel(action: Callable[[_A], _B], values: Sequence[_A], given_up: threading.Event | None = None) -> list[_B]:
+    """Apply ``action`` to several values at once; the first failure, in the values' order, is raised.
+
+    Args:
+        action: called in threads.
+        values: its arguments.
+        given_up: is set when one fails or the wait is interrupted, so that the others end soon: an interrupt reaches
+            the waiting thread alone, which leaves only after them.
+    """
     if len(values) < 2:
         return [action(value) for value in values]
     with ThreadPoolExecutor(min(_PARALLEL, len(values)), thread_name_prefix="knit-files") as pool:
-        return list(pool.map(action, values))
+        try:
+            return list(pool.map(action, values))
+        except BaseException:
+            if given_up is not None:
+                given_up.set()
+            raise
