@@ -12,6 +12,7 @@ import logging
 import re
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,7 @@ from knit_provider.yarn.files.plans import (
     wanted_of,
 )
 from knit_provider.yarn.files.port import Files, FileStatus, Moved
+from knit_provider.yarn.files.use_marks import FRESH, UploadCache
 from knit_provider.yarn.spec import ApplicationSpec
 from knit_provider.yarn.spec.environment import is_local, local_path
 from knit_provider.yarn.spec.files import FilesLike
@@ -52,6 +54,8 @@ FilesArgument = FilesLike
 
 _PARALLEL = 4
 _LARGE = 64 * 1024 * 1024
+# After so many seconds of uploads what was there is marked as used once more.
+_LONG = FRESH / 4
 DIGESTS = Digests(Memo())
 """Digests of what was uploaded, by this process and, of large files, by earlier ones."""
 
@@ -98,6 +102,7 @@ class Transfer:
         self._moved = moved
         self._name = ""
         self._envs = EnvironmentCache(files, paths.envs)
+        self._uploads = UploadCache(files, paths.cache)
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._given_up = threading.Event()
 
@@ -111,6 +116,7 @@ class Transfer:
         Raises:
             ConfigurationError: a file cannot be shipped as it is; the message names it, and nothing was uploaded.
         """
+        began = time.monotonic()
         services = {name: wanted_of(service, f"services.{name}") for name, service in spec.services.items()}
         master = wanted_of(spec.master, "master")
         for link, path in (package_files or {}).items():
@@ -125,11 +131,17 @@ class Transfer:
         # Two sources with one content and name are one upload.
         todo = {plan.remote: plan for links in planned for plan in links.values() if is_missing(plan)}
         statuses = dict(zip(todo, _in_parallel(self._upload, list(todo.values()), self._given_up), strict=True))
-        if todo:
-            # That may have taken hours, in which nobody shall have removed what was there.
-            for plan in {p.remote: p for links in planned for p in links.values() if isinstance(p, Prepared)}.values():
-                if plan.is_environment:
-                    self._envs.use(plan.digest)
+        if time.monotonic() - began > _LONG:
+            # In all that time nobody shall have removed what was there, or came there first.
+            plans = {plan.remote: plan for links in planned for plan in links.values() if isinstance(plan, Prepared)}
+            gone = [
+                plan
+                for plan, found in zip(plans.values(), _in_parallel(self._used, list(plans.values())), strict=True)
+                if found is None
+            ]
+            statuses |= zip(
+                (plan.remote for plan in gone), _in_parallel(self._upload, gone, self._given_up), strict=True
+            )
         resources = [
             {link: resource_of(links[link], plan, statuses) for link, plan in plans.items()}
             for links, plans in zip(containers, planned, strict=True)
@@ -194,7 +206,9 @@ class Transfer:
     def _copy(self, prepared: Prepared, number: int) -> Prepared:
         folder, _, name = prepared.remote.rpartition("/")
         remote = f"{folder}/{number}/{name}"
-        return replace(prepared, remote=remote, existing=self._existing(prepared.path, remote, prepared.size))
+        return replace(
+            prepared, remote=remote, existing=self._existing(prepared.path, prepared.digest, remote, prepared.size)
+        )
 
     def needs_upload(self, path: str) -> bool:
         """Whether the content of a local file or folder is not in the cluster yet; False for a URI elsewhere."""
@@ -285,7 +299,7 @@ class Transfer:
         # Never over what is there: running applications were promised its modification time.
         again = f"/{uuid.uuid4().hex}" if self._upload_always else ""
         remote = f"{self._paths.cache}/{digest}{again}/{name}"
-        return Prepared(path, path, digest, size, remote, self._existing(path, remote, size), is_archive)
+        return Prepared(path, path, digest, size, remote, self._existing(path, digest, remote, size), is_archive)
 
     def _environment(self, path: Path, digest: str, size: int, name: str) -> Prepared:
         found = self._envs.look(digest) if self._upload_always else self._envs.use(digest)
@@ -297,13 +311,19 @@ class Transfer:
         public = is_public(self._files, archive)
         return Prepared(path, path, digest, size, archive.path, archive, True, is_environment=True, public=public)
 
-    def _existing(self, path: Path, remote: str, size: int) -> FileStatus | None:
-        if self._upload_always:
+    def _existing(self, path: Path, digest: str, remote: str, size: int) -> FileStatus | None:
+        existing = self._uploads.use(digest, remote)
+        if existing is None or self._upload_always:
             return None
-        existing = self._files.status(remote)
-        if existing is not None:
-            check_size(existing, path, size)
+        check_size(existing, path, size)
         return existing
+
+    def _used(self, prepared: Prepared) -> FileStatus | None:
+        """What is there, marked as used again; None if it is gone."""
+        if not prepared.is_environment:
+            return self._uploads.use(prepared.digest, prepared.remote)
+        self._envs.use(prepared.digest)
+        return self._files.status(prepared.remote)
 
     def _upload(self, prepared: Prepared, approved: Callable[[], object] | None = None) -> FileStatus:
         _log.debug("uploading %s (%d bytes) to %s", prepared.path, prepared.size, prepared.remote)

@@ -12,7 +12,7 @@ import pytest
 from knit_provider.environments.cache import list_published, prune, publish
 from knit_provider.environments.provide import packed_archive
 from knit_provider.yarn.errors import ApplicationNotFound, ConfigurationError, KnitError
-from knit_provider.yarn.files import archives, env_cache
+from knit_provider.yarn.files import archives, use_marks
 from knit_provider.yarn.files.env_cache import EnvironmentCache, is_public
 from knit_provider.yarn.files.transfer import Transfer
 from knit_provider.yarn.spec import ApplicationSpec
@@ -217,7 +217,7 @@ def test_a_remover_who_died_does_not_keep_anybody_waiting_for_ever(connection, a
     used_at(env, NOW - 99 * DAY)
     cache = EnvironmentCache(files, connection.paths.envs, now)
     assert cache.condemn(env.digest)
-    monkeypatch.setattr(env_cache, "_ABANDONED_SECONDS", 0.3)
+    monkeypatch.setattr(use_marks, "_ABANDONED_SECONDS", 0.3)
     assert cache.use(env.digest) is not None
 
 

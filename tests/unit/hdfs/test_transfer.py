@@ -78,6 +78,21 @@ def test_what_is_there_already_is_not_uploaded_again(files, paths, folder):
     assert ship(files, paths, spec_of(files=["data.csv"])).uploaded == ("data.csv",)
 
 
+def test_what_was_removed_during_long_uploads_is_uploaded_again(files, paths, folder, monkeypatch):
+    monkeypatch.setattr("knit_provider.yarn.files.transfer._LONG", -1.0)
+    first = ship(files, paths, spec_of(files=["data.csv"])).services["w"]["data.csv"]
+    put = files.put
+
+    def put_for_hours(local, remote, *rest):
+        if remote != first.uri:
+            files.delete(first.uri.rpartition("/")[0], recursive=True)
+        return put(local, remote, *rest)
+
+    monkeypatch.setattr(files, "put", put_for_hours)
+    again = ship(files, paths, spec_of(files=["data.csv", "src"])).services["w"]["data.csv"]
+    assert files.status(again.uri).modified_ms == again.timestamp != first.timestamp
+
+
 def test_upload_always_uploads_beside_what_is_there_and_never_over_it(files, paths, folder):
     first = ship(files, paths, spec_of(files=["data.csv"])).services["w"]["data.csv"]
     again = ship(files, paths, spec_of(files=["data.csv"]), upload_always=True).services["w"]["data.csv"]
