@@ -47,15 +47,25 @@ def make_venv(source: UvRequirements, prefix: Path, progress: Progress) -> None:
     _compile(prefix, own, progress)
 
 
-def install(python: Path, requirements: Sequence[str], progress: Progress) -> None:
+def install(python: Path, requirements: Sequence[str], folder: str, work: Path, progress: Progress) -> None:
     """Install pip requirements beside what an environment has.
+
+    Args:
+        python: the environment's.
+        requirements: lines as of a requirements file.
+        folder: where relative paths in them begin.
+        work: a folder for the file that they are written into. Everybody on the machine can read a command line, and a
+            line may have a password.
+        progress: told of the stage.
 
     Raises:
         EnvironmentBuildError: uv could not; the message has its reason.
     """
-    arguments = [part for line in requirements for part in (line.split(" ", 1) if line.startswith("-r ") else [line])]
+    file = work / "requirements.txt"
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as lines:
+        lines.writelines(f"{line}\n" for line in requirements)
     with progress.stage("install"):
-        _pip(uv_program(), python, arguments, python.parent)
+        _pip(uv_program(), python, ["-r", str(file)], Path(folder or work))
 
 
 def _pip(uv: str, python: Path, arguments: list[str], folder: Path) -> None:
