@@ -94,7 +94,8 @@ def uv_calls(tmp_path, monkeypatch) -> Path:
     """A file with the command lines that uv gets, and with the mode of the files that it is to read."""
     said, uv = tmp_path / "uv-calls", tmp_path / "uv"
     uv.write_text(
-        f'#!/bin/sh\necho "$@" >> {said}\nfor word; do case "$word" in *.txt) stat -c %a "$word" >> {said};; esac; done\n'
+        f'#!/bin/sh\necho "$@" >> {said}\n'
+        f'for word; do case "$word" in *.txt) stat -c %a "$word" >> {said};; esac; done\n'
         f'exec {uv_program()} "$@"\n'
     )
     uv.chmod(0o755)
