@@ -6,6 +6,9 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -101,7 +104,7 @@ class LocalSources:
             return
         document, lock = folder / "pyproject.toml", folder / "uv.lock"
         described = _toml(document, self._text(document))
-        self.projects[folder] = str(_table(described, "project").get("name", ""))
+        self.projects[folder] = _name(described, folder)
         if own or _installs_itself(described):
             self.files.update(project_files(folder))
         self._project_sources(described, folder)
@@ -203,6 +206,16 @@ def _table(described: dict[str, Any], *names: str) -> dict[str, Any]:
     for name in names:
         found = found.get(name) if isinstance(found, dict) else None
     return found if isinstance(found, dict) else {}
+
+
+def _name(described: dict[str, Any], folder: Path) -> str:
+    named = _table(described, "project").get("name") or _table(described, "tool", "poetry").get("name")
+    if not named:
+        older = ConfigParser(interpolation=None)
+        with suppress(OSError, ConfigParserError, UnicodeDecodeError):
+            older.read(folder / "setup.cfg", encoding="utf-8")
+        named = older.get("metadata", "name", fallback="")
+    return str(named)
 
 
 def _installs_itself(described: dict[str, Any]) -> bool:

@@ -76,7 +76,9 @@ def _built_anew(local: LocalSources) -> list[str]:
     What it built of one before it takes again until ``pyproject.toml`` changes, though the code may have changed.
     """
     names = set(local.projects.values())
-    return ["--refresh"] if "" in names else [f"--refresh-package={name}" for name in sorted(names)]
+    # Reinstalling builds anew, and goes together with UV_OFFLINE, which refreshing does not.
+    anew = [f"--reinstall-package={name}" for name in sorted(names - {""})]
+    return ["--refresh", *anew] if "" in names else anew
 
 
 def _pip(uv: str, python: Path, arguments: list[str], folder: Path) -> None:

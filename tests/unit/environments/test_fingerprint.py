@@ -194,11 +194,13 @@ def test_machines_of_two_kinds_with_one_home(monkeypatch: pytest.MonkeyPatch, pr
     assert not set(before) & {key(request) for request in requests}
 
 
-@pytest.mark.parametrize("kind", ["requirements.txt", "pyproject.toml", "uv.lock", "no name"])
+@pytest.mark.parametrize("kind", ["requirements.txt", "pyproject.toml", "uv.lock", "setup.cfg", "no name"])
 def test_an_edit_of_a_package_that_is_built_again_gets_into_the_environment(
-    tmp_path: Path, make: Callable[..., PackedEnvironment], kind: str
+    tmp_path: Path, make: Callable[..., PackedEnvironment], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The whole way: the second day's code is in the second day's archive. uv has a cache of its own, too."""
+    if kind != "no name":  # then uv has to ask for everything again
+        monkeypatch.setenv("UV_OFFLINE", "1")
     package = tmp_path / "job" / "mypkg"
     write(package / "mypkg.py", "print('monday')\n")
     backend = (
@@ -215,7 +217,9 @@ def test_an_edit_of_a_package_that_is_built_again_gets_into_the_environment(
     write(
         package / "pyproject.toml", "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
     )
-    if kind != "no name":
+    if kind == "setup.cfg":
+        write(package / "setup.cfg", "[metadata]\nname = mypkg\n")
+    elif kind != "no name":
         write(package / "pyproject.toml", "[project]\nname = 'mypkg'\nversion = '1'\n", more=True)
     reference = write(tmp_path / "job" / "requirements.txt", "--no-index\n./mypkg\n")
     if kind.startswith(("pyproject", "uv")):
