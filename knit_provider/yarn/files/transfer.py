@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar, cast
+from typing import cast
 
 from knit_provider.yarn.bridge.base import LocalResource
 from knit_provider.yarn.errors import ConfigurationError, PermissionDenied
@@ -29,6 +29,7 @@ from knit_provider.yarn.files.local import Digests, inspect
 from knit_provider.yarn.files.memo import Memo
 from knit_provider.yarn.files.names import qualified, remote_name, tamed, uri_of
 from knit_provider.yarn.files.packed import built, description, digest_of_packed
+from knit_provider.yarn.files.parallel import GivenUp, in_parallel
 from knit_provider.yarn.files.plans import (
     Prepared,
     Visibility,
@@ -46,13 +47,10 @@ from knit_provider.yarn.spec.files import FilesLike
 from knit_provider.yarn.submission.staging import Paths
 
 _log = logging.getLogger(__name__)
-_A = TypeVar("_A")
-_B = TypeVar("_B")
 
 FilesArgument = FilesLike
 """What ``files=`` takes: a list of sources, or a mapping of name in the container to source."""
 
-_PARALLEL = 4
 _LARGE = 64 * 1024 * 1024
 # After so many seconds of uploads what was there is marked as used once more.
 _LONG = FRESH / 4
@@ -125,22 +123,22 @@ class Transfer:
         every = list(dict.fromkeys(want for links in containers for want in links.values()))
         local = [want for want in every if want.kind == "BUILD" or is_local(want.source)]
         remote = [want for want in every if want not in local]
-        found = dict(zip(remote, _in_parallel(self._remote, remote), strict=True))
-        ready = dict(zip(local, _in_parallel(self._inspected, local), strict=True))
+        found = dict(zip(remote, in_parallel(self._remote, remote), strict=True))
+        ready = dict(zip(local, in_parallel(self._inspected, local), strict=True))
         planned = [self._planned(links, found, ready) for links in containers]
         # Two sources with one content and name are one upload.
         todo = {plan.remote: plan for links in planned for plan in links.values() if is_missing(plan)}
-        statuses = dict(zip(todo, _in_parallel(self._upload, list(todo.values()), self._given_up), strict=True))
+        statuses = dict(zip(todo, in_parallel(self._upload, list(todo.values()), self._given_up), strict=True))
         if time.monotonic() - began > _LONG:
             # In all that time nobody shall have removed what was there, or came there first.
             plans = {plan.remote: plan for links in planned for plan in links.values() if isinstance(plan, Prepared)}
             gone = [
                 plan
-                for plan, found in zip(plans.values(), _in_parallel(self._used, list(plans.values())), strict=True)
+                for plan, found in zip(plans.values(), in_parallel(self._used, list(plans.values())), strict=True)
                 if found is None
             ]
             statuses |= zip(
-                (plan.remote for plan in gone), _in_parallel(self._upload, gone, self._given_up), strict=True
+                (plan.remote for plan in gone), in_parallel(self._upload, gone, self._given_up), strict=True
             )
         resources = [
             {link: resource_of(links[link], plan, statuses) for link, plan in plans.items()}
@@ -347,7 +345,7 @@ class Transfer:
     def _go_on(self, _moved: int) -> None:
         """Called at each piece of an upload: end it where nobody waits for it any more."""
         if self._given_up.is_set():
-            raise _GivenUp
+            raise GivenUp
 
     def _room_for(self, name: str, size: int) -> Path:
         """A new path in the temporary folder."""
@@ -377,27 +375,3 @@ def needs_upload(path: str, files: Files, paths: Paths) -> bool:
     """Whether the cluster lacks the content of a local file or folder; see :meth:`Transfer.needs_upload`."""
     with Transfer(files, paths) as transfer:
         return transfer.needs_upload(path)
-
-
-class _GivenUp(Exception):
-    """Ends an upload; nobody sees it, since whoever waited has gone with an exception of his own."""
-
-
-def _in_parallel(action: Callable[[_A], _B], values: Sequence[_A], given_up: threading.Event | None = None) -> list[_B]:
-    """Apply ``action`` to several values at once; the first failure, in the values' order, is raised.
-
-    Args:
-        action: called in threads.
-        values: its arguments.
-        given_up: is set when one fails or the wait is interrupted, so that the others end soon: an interrupt reaches
-            the waiting thread alone, which leaves only after them.
-    """
-    if len(values) < 2:
-        return [action(value) for value in values]
-    with ThreadPoolExecutor(min(_PARALLEL, len(values)), thread_name_prefix="knit-files") as pool:
-        try:
-            return list(pool.map(action, values))
-        except BaseException:
-            if given_up is not None:
-                given_up.set()
-            raise
