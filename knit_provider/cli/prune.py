@@ -11,7 +11,13 @@ from knit_provider.yarn.submission.housekeeping import prune_all
 
 
 @click.command()
-@click.option("--cache-days", type=click.FloatRange(0), default=30.0, show_default=True, help="Age of unused uploads.")
+@click.option(
+    "--cache-days",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    help="Days since their last use that uploads stay; never less than three hours.",
+)
 @click.option(
     "--ledger-days", type=click.FloatRange(0), default=365.0, show_default=True, help="Age of ledger entries."
 )
@@ -20,7 +26,7 @@ from knit_provider.yarn.submission.housekeeping import prune_all
 def prune(knit: Knit, cache_days: float, ledger_days: float, as_json: bool) -> None:
     """Remove staging of ended applications, and uploads and ledger entries that nobody needs any more.
 
-    What a running application uses is never removed.
+    What a running application or a submission under way uses is never removed.
     """
     done = prune_all(knit.connection, cache_days=cache_days, ledger_days=ledger_days)
     if as_json:

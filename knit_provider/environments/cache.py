@@ -1,6 +1,7 @@
 """The cache of packed environments in HDFS: what is there, what goes there, and what is removed again.
 
-Where they lie, and how use and removal keep out of each other's way, is in :mod:`knit_provider.yarn.files.env_cache`.
+Where they lie, and how use and removal keep out of each other's way, is in :mod:`knit_provider.yarn.files.env_cache`
+and :mod:`knit_provider.yarn.files.use_marks`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,6 @@ from knit_provider.yarn.errors import KnitError, PermissionDenied
 from knit_provider.yarn.files import archives
 from knit_provider.yarn.files.env_cache import (
     DESCRIPTION,
-    GRACE,
-    REMOVAL_SECONDS,
     CachedEnvironment,
     EnvironmentCache,
     open_to_readers,
@@ -32,6 +31,7 @@ from knit_provider.yarn.files.env_cache import (
 )
 from knit_provider.yarn.files.port import Files, FileStatus, RemoteFileNotFound
 from knit_provider.yarn.files.transfer import Transfer
+from knit_provider.yarn.files.use_marks import GRACE
 from knit_provider.yarn.submission.housekeeping import ended
 from knit_provider.yarn.submission.staging import Paths, open_base
 from knit_provider.yarn.submission.sweep import remove_unfinished, sweep, used_digests
@@ -207,7 +207,7 @@ def prune(
             env.digest in used
             or folder.idle(now()) <= GRACE
             or time.monotonic() - began > GRACE / 3
-            or not _remove(cache, files, env.digest, now)
+            or not cache.remove(env.digest)
         ):
             in_use.append(env)
         else:
@@ -217,27 +217,13 @@ def prune(
     return PrunedEnvironments(tuple(removed), tuple(in_use), tuple(kept))
 
 
-def _remove(cache: EnvironmentCache, files: Files, digest: str, now: Callable[[], float], age: float = GRACE) -> bool:
-    """Remove one environment unless somebody has marked it in the meantime."""
-    began = time.monotonic()
-    if not cache.condemn(digest):
-        return False
-    try:
-        found = cache.look(digest)
-        if found is None or found.idle(now()) <= age or time.monotonic() - began > REMOVAL_SECONDS:
-            return False
-        return files.delete(found.folder, recursive=True)
-    finally:
-        cache.pardon(digest)
-
-
 def _remove_unfinished(files: Files, paths: Paths, cache: EnvironmentCache, now: Callable[[], float]) -> None:
     """Remove what uploads that were broken off have left."""
     remove_unfinished(files, paths.envs, now())
     for digest in _digests(files, paths):
         found = cache.look(digest)
         if found is not None and found.archive is None and found.idle(now()) > _UNFINISHED_AGE:
-            _remove(cache, files, digest, now, _UNFINISHED_AGE)
+            cache.remove(digest, _UNFINISHED_AGE)
 
 
 def _digests(files: Files, paths: Paths) -> list[str]:

@@ -60,7 +60,7 @@ def make_conda_prefix(source: CondaPackages | CondaLock, prefix: Path, store: St
         python = prefix / "bin" / "python"
         if not python.exists():
             raise EnvironmentBuildError("there is a 'pip' list, but no package that brings python")
-        install(python, source.pip, progress)
+        install(python, source.pip, source.folder, prefix.parent, progress)
     _compile(prefix, progress)
     return _unrun_scripts(prefix)
 

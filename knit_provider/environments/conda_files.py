@@ -12,6 +12,8 @@ from knit_provider.environments.channels import Channels
 from knit_provider.environments.sources import CondaLock, CondaPackages, safe_name
 from knit_provider.yarn.errors import EnvironmentBuildError
 
+# They begin where the file lies that names them, and the list is written into one of ours.
+_NAMES_A_FILE = re.compile(r"(?P<option>-[rcf]|--(?:requirement|constraint|find-links)(?=[\s=]))[\s=]*(?P<value>\S.*)")
 _KNOWN = {"name", "channels", "dependencies", "prefix", "platforms", "variables"}
 
 
@@ -47,6 +49,7 @@ def read_environment_file(path: Path) -> CondaPackages:
         packages=packages,
         channels=channels.urls([*wanted, *(name for name in qualified if name not in wanted)], base=path.parent),
         pip=pip,
+        folder=str(path.parent.absolute()),
     )
 
 
@@ -64,13 +67,14 @@ def _dependencies(entries: list[Any], path: Path) -> tuple[tuple[str, ...], tupl
 
 
 def _pip_requirement(line: str, path: Path) -> str:
-    option, _, rest = line.partition(" ")
-    if option in ("-r", "--requirement"):
-        return f"-r {(path.parent / rest.strip()).absolute()}"
-    if option in ("-e", "--editable"):
+    line = line.strip()
+    if line.startswith(("-e", "--editable")):
         raise EnvironmentBuildError(
             f"{path}: {line!r} installs a folder of this machine, which no node has; name the folder without -e"
         )
+    if named := _NAMES_A_FILE.fullmatch(line):
+        option, value = named["option"], named["value"].strip("'\"")
+        return line if ":" in value.partition("/")[0] else f"{option} {(path.parent / value).absolute().as_uri()}"
     return str((path.parent / line).absolute()) if line.startswith(".") else line
 
 

@@ -6,11 +6,13 @@ import os
 import re
 import stat
 import sys
+import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from knit_provider.environments.channels import without_secrets
+from knit_provider.environments.local_sources import LocalSources
 from knit_provider.environments.sources import (
     CondaLock,
     CondaPackages,
@@ -22,8 +24,8 @@ from knit_provider.environments.sources import (
 )
 from knit_provider.yarn.errors import EnvironmentBuildError
 
-_NESTED = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)", re.MULTILINE)
-_SKIPPED = {"__pycache__", "build", "dist", "node_modules"}
+# The top-level folders in a distribution's list of files; a run of lines with the same one counts once, which is quick.
+_OWNED = re.compile(rb"^([^/,\n]+)/[^\n]*(?:\n\1/[^\n]*)*", re.MULTILINE)
 
 
 def request_of(source: Source) -> dict[str, Any]:
@@ -33,7 +35,8 @@ def request_of(source: Source) -> dict[str, Any]:
         EnvironmentBuildError: a file that it depends on cannot be read.
     """
     try:
-        return {"kind": type(source).__name__, **_parts(source)}
+        # Machines of several kinds may share a home, and with it the cache.
+        return {"kind": type(source).__name__, "machine": sysconfig.get_platform(), **_parts(source)}
     except OSError as error:
         raise EnvironmentBuildError(f"{error.filename} cannot be read: {error.strerror}") from error
 
@@ -44,8 +47,9 @@ def _parts(source: Source) -> dict[str, Any]:
             "packages": sorted(source.packages),
             "channels": [without_secrets(url) for url in source.channels],
             "pinned": sorted(source.pinned),
-            "pip": [*source.pip, *_files(_requirement_files(source.pip))],
-            "platform": source.platform or sys.platform,
+            "pip": [*source.pip],
+            "platform": source.platform,
+            **_content(LocalSources.of_lines(source.pip, source.folder)),
         }
     if isinstance(source, CondaLock):
         return {"urls": sorted(without_secrets(url) for url in source.urls)}
@@ -55,16 +59,19 @@ def _parts(source: Source) -> dict[str, Any]:
         return {"prefix": source.prefix, "files": _files(_python_record(Path(source.prefix)))}
     if isinstance(source, UvRequirements):
         python = source.python or f"{sys.base_prefix} {sys.version}"
-        return {"python": python, "file": source.file, **_requirements(Path(source.file))}
+        return {"python": python, "file": source.file, **_content(LocalSources.of_file(Path(source.file)))}
     assert isinstance(source, ReadyArchive)
     return {"files": _files([Path(source.path)])}
 
 
-def _files(paths: Iterable[str | Path]) -> list[tuple[str, int, int]]:
+def _files(paths: Iterable[str | Path], *, follow: bool = False) -> list[tuple[str, int, int]]:
     """Path, size and time of files, in a fixed order."""
     found = []
     for path in paths:
-        status = os.lstat(path)
+        try:
+            status = os.stat(path, follow_symlinks=follow)
+        except FileNotFoundError:
+            status = os.lstat(path)  # a link to nothing
         # A folder's time changes when Python caches bytecode in it, which changes nothing.
         folder = stat.S_ISDIR(status.st_mode)
         found.append((str(path), 0, 0) if folder else (str(path), status.st_size, status.st_mtime_ns))
@@ -77,61 +84,63 @@ def _conda_record(prefix: Path) -> Iterator[str]:
 
 
 def _python_record(prefix: Path) -> Iterator[str]:
-    """Programs, what lies directly in site-packages, and each distribution's list of files.
+    """Programs, what lies directly in site-packages, each distribution's list of files, and what is in none of these.
 
-    An environment of 300 distributions is looked at before every start, so nothing here looks twice.
+    An environment of 300 distributions is looked at before every start, so nothing here looks twice, and the tens of
+    thousands of files that distributions have are not looked at one by one.
     """
     yield from _entries(prefix / "bin")
     if (prefix / "pyvenv.cfg").exists():
         yield str(prefix / "pyvenv.cfg")
     for packages in prefix.glob("lib/python*/site-packages"):
-        for path in _entries(packages):
-            if path.endswith("__pycache__"):
+        owned = {"__pycache__"}
+        folders = []
+        for entry in _scanned(packages):
+            if entry.name == "__pycache__":
                 continue
-            yield path
-            if path.endswith((".dist-info", ".egg-info")):
-                record = f"{path}/{'RECORD' if path.endswith('.dist-info') else 'PKG-INFO'}"
+            yield entry.path
+            if entry.name.endswith((".dist-info", ".egg-info")):
+                record = f"{entry.path}/{'RECORD' if entry.name.endswith('.dist-info') else 'PKG-INFO'}"
                 if os.path.exists(record):
                     yield record
+                owned |= _owned(entry)
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(entry)
+        for folder in folders:
+            if folder.name not in owned:
+                yield from _below(folder.path)
+
+
+def _owned(entry: os.DirEntry[str]) -> set[str]:
+    """The folders in site-packages that a distribution has files in."""
+    is_new = entry.name.endswith(".dist-info")
+    try:
+        with open(f"{entry.path}/{'RECORD' if is_new else 'top_level.txt'}", "rb") as file:
+            found = _OWNED.findall(file.read()) if is_new else file.read().split()
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    return {os.fsdecode(name) for name in found}
+
+
+def _below(folder: str) -> Iterator[str]:
+    for entry in _scanned(Path(folder)):
+        if entry.is_dir(follow_symlinks=False):
+            if entry.name != "__pycache__":
+                yield from _below(entry.path)
+        elif not entry.name.endswith(".pyc"):
+            yield entry.path
 
 
 def _entries(folder: Path) -> list[str]:
+    return [entry.path for entry in _scanned(folder)]
+
+
+def _scanned(folder: Path) -> list[os.DirEntry[str]]:
     try:
-        return [entry.path for entry in os.scandir(folder)]
+        return list(os.scandir(folder))
     except FileNotFoundError:
         return []
 
 
-def _requirements(file: Path) -> dict[str, Any]:
-    if file.name in ("uv.lock", "pyproject.toml"):
-        folder = file.parent
-        documents = [path for path in (folder / "pyproject.toml", folder / "uv.lock") if path.exists()]
-        content = {path.name: path.read_text(errors="surrogateescape") for path in documents}
-        # Without a build system only what it depends on is installed, and not the project.
-        own = _files(_project_files(folder)) if "[build-system]" in content.get("pyproject.toml", "") else []
-        return {"content": content, "project": own}
-    seen: dict[str, str] = {}
-    _read_nested(file, seen)
-    return {"content": seen}
-
-
-def _read_nested(file: Path, seen: dict[str, str]) -> None:
-    if str(file) in seen:
-        return
-    text = seen[str(file)] = file.read_text(errors="surrogateescape")
-    for nested in _NESTED.findall(text):
-        if "://" not in nested:
-            _read_nested(file.parent / nested, seen)
-
-
-def _requirement_files(lines: tuple[str, ...]) -> list[Path]:
-    """Local files and folders that pip requirements name."""
-    named = [Path(line.removeprefix("-r ")) for line in lines]
-    return [path for path in named if path.is_absolute() and path.exists()]
-
-
-def _project_files(folder: Path) -> Iterator[Path]:
-    for root, folders, files in os.walk(folder):
-        folders[:] = [f for f in folders if not f.startswith(".") and f not in _SKIPPED and not f.endswith(".egg-info")]
-        folders[:] = [f for f in folders if not (Path(root) / f / "pyvenv.cfg").exists()]
-        yield from (Path(root) / name for name in files if not name.endswith(".pyc"))
+def _content(local: LocalSources) -> dict[str, Any]:
+    return {"content": local.texts, "local": _files(local.files, follow=True)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -26,8 +26,9 @@ class CondaPackages:
         packages: specs, such as ``pandas``, ``python=3.11`` or ``conda-forge::numpy>=2``.
         channels: URLs, the first one counts most.
         pinned: specs that hold for whatever gets installed, without asking for it.
-        pip: requirements that uv installs into it afterwards.
+        pip: lines as of a requirements file, which uv installs into it afterwards.
         platform: conda's name of the platform; ``""`` is this machine's.
+        folder: where relative paths in ``pip`` begin; ``""`` if there are none.
     """
 
     name: str
@@ -36,6 +37,7 @@ class CondaPackages:
     pinned: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
     platform: str = ""
+    folder: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

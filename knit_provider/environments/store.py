@@ -97,7 +97,9 @@ class Store:
         return None
 
     def keep(self, key: str, built: PackedEnvironment) -> PackedEnvironment:
-        """Move a complete archive from a work folder into the cache.
+        """Move a complete archive from a work folder into the cache, in the place of the request's earlier ones.
+
+        Other names of the same request lead to it too from then on.
 
         Returns:
             The environment with its place there. An equal archive that is there already stays.
@@ -107,10 +109,17 @@ class Store:
         target = folder / f"{built.name}.{built.format}"
         there = read_sidecar(target)
         if there is not None and (there.digest, there.warnings) == (built.digest, built.warnings):
-            return there
-        os.replace(built.path, target)
-        kept = replace(built, path=str(target))
-        write_sidecar(kept)
+            kept = there
+        else:
+            os.replace(built.path, target)
+            kept = replace(built, path=str(target))
+            write_sidecar(kept)
+        for sidecar in folder.glob(f"*.{built.format}{SUFFIX}"):
+            archive = Path(str(sidecar)[: -len(SUFFIX)])
+            other = read_sidecar(archive)
+            if other is not None and other.digest != kept.digest:
+                # Not removed: somebody was given its path, and may be about to upload it.
+                self._under_name(kept, archive, other.name)
         return kept
 
     def seen(self, archive: Path) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from knit_provider.environments.bytecode import compile_all
 from knit_provider.environments.channels import without_secrets
+from knit_provider.environments.local_sources import LocalSources
 from knit_provider.environments.optional import uv_program
 from knit_provider.environments.progress import Progress
 from knit_provider.environments.sources import UvRequirements
@@ -30,32 +31,54 @@ def make_venv(source: UvRequirements, prefix: Path, progress: Progress) -> None:
     """
     uv = uv_program()
     file = Path(source.file)
-    python = source.python or sys.executable
+    python, anew = source.python or sys.executable, _built_anew(LocalSources.of_file(file))
     with progress.stage("install"):
         # The scripts find their interpreter beside themselves, wherever that is.
         _run([uv, "venv", "--quiet", "--relocatable", "--no-project", "--python", python, str(prefix)], file.parent)
         own = prefix / "bin" / "python"
         lock = file.parent / "uv.lock"
         if file.name in ("uv.lock", "pyproject.toml") and lock.exists():
-            command = [uv, "sync", "--quiet", "--frozen", "--no-dev", "--no-editable", "--link-mode", "copy"]
+            command = [uv, "sync", "--quiet", "--frozen", "--no-dev", "--no-editable", "--link-mode", "copy", *anew]
             _run([*command, "--active", "--project", str(file.parent)], file.parent, {"VIRTUAL_ENV": str(prefix)})
         elif file.name == "pyproject.toml":
             has_build = "[build-system]" in file.read_text(encoding="utf-8")
-            _pip(uv, own, [str(file.parent)] if has_build else ["-r", str(file)], file.parent)
+            _pip(uv, own, [*anew, *([str(file.parent)] if has_build else ["-r", str(file)])], file.parent)
         else:
-            _pip(uv, own, ["-r", str(file)], file.parent)
+            _pip(uv, own, [*anew, "-r", str(file)], file.parent)
     _compile(prefix, own, progress)
 
 
-def install(python: Path, requirements: Sequence[str], progress: Progress) -> None:
+def install(python: Path, requirements: Sequence[str], folder: str, work: Path, progress: Progress) -> None:
     """Install pip requirements beside what an environment has.
+
+    Args:
+        python: the environment's.
+        requirements: lines as of a requirements file.
+        folder: where relative paths in them begin.
+        work: a folder for the file that they are written into. Everybody on the machine can read a command line, and a
+            line may have a password.
+        progress: told of the stage.
 
     Raises:
         EnvironmentBuildError: uv could not; the message has its reason.
     """
-    arguments = [part for line in requirements for part in (line.split(" ", 1) if line.startswith("-r ") else [line])]
+    file = work / "requirements.txt"
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as lines:
+        lines.writelines(f"{line}\n" for line in requirements)
     with progress.stage("install"):
-        _pip(uv_program(), python, arguments, python.parent)
+        anew = _built_anew(LocalSources.of_lines(requirements, folder))
+        _pip(uv_program(), python, [*anew, "-r", str(file)], Path(folder or work))
+
+
+def _built_anew(local: LocalSources) -> list[str]:
+    """Options that let uv build folders of this machine.
+
+    What it built of one before it takes again until ``pyproject.toml`` changes, though the code may have changed.
+    """
+    names = set(local.projects.values())
+    # Reinstalling builds anew, and goes together with UV_OFFLINE, which refreshing does not.
+    anew = [f"--reinstall-package={name}" for name in sorted(names - {""})]
+    return ["--refresh", *anew] if "" in names else anew
 
 
 def _pip(uv: str, python: Path, arguments: list[str], folder: Path) -> None:

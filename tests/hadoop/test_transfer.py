@@ -268,6 +268,24 @@ def test_a_base_that_others_may_write_to_is_refused(files, paths):
         open_base(files, paths, USER)
 
 
+def test_an_old_upload_that_is_found_again_is_spared_for_the_submission(files, paths, tmp_path):
+    (tmp_path / "data").write_text("x")
+    spec = ApplicationSpec.from_dict(
+        {"services": {"w": {"resources": {"memory": 1}, "script": "x", "files": [str(tmp_path / "data")]}}}
+    )
+    with Transfer(files, paths) as transfer:
+        uri = transfer.ship(spec).services["w"]["data"].uri
+        long_ago = int((time.time() - 40 * 86400) * 1000)
+        for path in (uri, uri.rpartition("/")[0]):
+            files._set_modified(files._path(path), long_ago)
+        again = transfer.ship(spec)
+    assert (again.uploaded, again.services["w"]["data"].timestamp) == ((), long_ago)
+    assert prune(files, paths, lambda _: None, cache_age=0).cached == ()
+    in_four_hours = time.time() + 4 * 3600
+    assert len(prune(files, paths, lambda _: None, cache_age=0, now=lambda: in_four_hours).cached) == 1
+    assert files.status(uri) is None
+
+
 def test_ended_applications_are_swept_and_old_uploads_pruned(files, paths, tmp_path):
     (tmp_path / "data").write_text("x")
     spec = ApplicationSpec.from_dict(

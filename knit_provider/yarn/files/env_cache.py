@@ -7,11 +7,7 @@
     <home>/.knitDeps/envs/<sha256>/last-use           its modification time is when it was used last
     <home>/.knitDeps/envs/.condemned/<sha256>         somebody is about to remove it
 
-**Use and removal.** Whoever uses an environment marks it before he submits, unless its mark is younger than
-:data:`FRESH`. From his submission on the application's staging names it. Whoever removes environments first reads all
-staging, and takes only what has no mark younger than :data:`GRACE`. He condemns it, looks at the mark once more, and
-deletes. So one of the two sees the other: a remover who finds a new mark takes his word back, and a user who has made a
-mark and finds the environment condemned waits for what becomes of it.
+How use and removal keep out of each other's way is in :mod:`knit_provider.yarn.files.use_marks`.
 """
 
 from __future__ import annotations
@@ -31,27 +27,13 @@ from typing import Any
 from knit_provider.yarn.errors import ConfigurationError, KnitError
 from knit_provider.yarn.files import archives
 from knit_provider.yarn.files.port import Files, FileStatus, Moved, RemoteFileNotFound
+from knit_provider.yarn.files.use_marks import FRESH, UseMarks, last_use_ms
 from knit_provider.yarn.submission.staging import ENVIRONMENTS, FOLDER
 
 _log = logging.getLogger(__name__)
 
-FRESH = 3600.0
-"""Seconds for which a last-use mark needs no renewal."""
-
-GRACE = 3 * 3600.0
-"""Seconds since its last use for which nothing is removed: its user may be about to submit."""
-
-REMOVAL_SECONDS = 20.0
-"""Seconds within which whoever has condemned an environment removes it, or takes that back."""
-
 DESCRIPTION = "environment.json"
 LAST_USE = "last-use"
-CONDEMNED = ".condemned"
-
-# Nobody who condemned it can still be about to delete it after this.
-_ABANDONED_SECONDS = 3 * REMOVAL_SECONDS
-_LOOK_SECONDS = 0.2
-_ENTRIES = 10_000
 _IN_CACHE = re.compile(rf"(?P<envs>.*/{re.escape(FOLDER)}/{ENVIRONMENTS})/(?P<digest>[0-9a-f]{{64}})/.+", re.ASCII)
 
 
@@ -80,7 +62,7 @@ class CachedEnvironment:
         return now - self.used_ms / 1000
 
 
-class EnvironmentCache:
+class EnvironmentCache(UseMarks):
     """The packed environments below one folder.
 
     Args:
@@ -89,10 +71,11 @@ class EnvironmentCache:
         now: the time in seconds since the epoch.
     """
 
+    mark = LAST_USE
+
     def __init__(self, files: Files, envs: str, now: Callable[[], float] = time.time) -> None:
-        self._files = files
+        super().__init__(files, envs, now)
         self.envs = envs
-        self._now = now
 
     @classmethod
     def of_uri(cls, files: Files, uri: str) -> tuple[EnvironmentCache, str] | None:
@@ -102,12 +85,8 @@ class EnvironmentCache:
 
     def look(self, digest: str) -> CachedEnvironment | None:
         """What there is of an environment; one look-up. None where there is nothing."""
-        folder = f"{self.envs}/{digest}"
-        try:
-            entries = self._files.list(folder, _ENTRIES)
-        except RemoteFileNotFound:
-            return None
-        return _described(digest, folder, entries)
+        entries = self._entries(digest)
+        return None if entries is None else _described(digest, self._place(digest), entries)
 
     def use(self, digest: str) -> CachedEnvironment | None:
         """An environment that is there and stays there for as long as a submission takes; None where it isn't.
@@ -119,14 +98,7 @@ class EnvironmentCache:
             return None
         if found.idle(self._now()) < FRESH:
             return found
-        try:
-            self._files.touch(f"{found.folder}/{LAST_USE}")
-        except RemoteFileNotFound:
-            return None  # removed at this moment
-        except KnitError as error:
-            # Somebody else's, or a full quota: it can be used all the same.
-            _log.info("%s is used without a mark: %s", found.folder, error)
-        return self._spared(digest)
+        return self._spared(digest) if self._mark(digest) else None
 
     def place(self, digest: str, name: str, *, beside: bool = False) -> str:
         """Where an archive goes.
@@ -163,26 +135,6 @@ class EnvironmentCache:
         with _Describing(self._files, folder, description if target.rpartition("/")[0] == folder else None):
             return self._files.put(local, target, digest, replication, moved, approved)
 
-    def condemn(self, digest: str) -> bool:
-        """Say that an environment is about to be removed; False where somebody else has said so before."""
-        marker = self._marker(digest)
-        try:
-            self._files.write_many(f"{self.envs}/{CONDEMNED}", {digest: b""})
-        except KnitError as error:
-            _log.info("%s/%s is not removed: %s", self.envs, digest, error)
-            there = self._files.status(marker)
-            if there is not None and self._now() - there.modified_ms / 1000 > FRESH:
-                self._files.delete(marker)  # of somebody who stopped in the middle; the next one may
-            return False
-        return True
-
-    def pardon(self, digest: str) -> None:
-        """Take :meth:`condemn` back."""
-        self._files.delete(self._marker(digest))
-
-    def _marker(self, digest: str) -> str:
-        return f"{self.envs}/{CONDEMNED}/{digest}"
-
     def _claimed(self, digest: str) -> str:
         """The folder for an upload, with a mark, so that nobody takes it for one left behind without an archive."""
         folder = f"{self.envs}/{digest}"
@@ -197,17 +149,8 @@ class EnvironmentCache:
 
     def _spared(self, digest: str) -> CachedEnvironment | None:
         """What is left when nobody is about to remove it any more."""
-        self._wait_for_removal(digest)
         found = self.look(digest)
         return None if found is None or found.archive is None else found
-
-    def _wait_for_removal(self, digest: str) -> None:
-        begun = time.monotonic()
-        while self._files.status(self._marker(digest)) is not None:
-            if time.monotonic() - begun > _ABANDONED_SECONDS:
-                _log.warning("whoever was removing %s/%s stopped in the middle of it", self.envs, digest)
-                self.pardon(digest)
-            time.sleep(_LOOK_SECONDS)
 
 
 class _Describing:
@@ -292,7 +235,7 @@ def _described(digest: str, folder: str, entries: Sequence[FileStatus]) -> Cache
         digest=digest,
         folder=folder,
         archive=archive,
-        used_ms=max((entry.modified_ms for entry in entries), default=0),
+        used_ms=last_use_ms(entries),
         described=DESCRIPTION in by_name,
         copies=tuple(e.path for e in entries if e.is_dir),
     )

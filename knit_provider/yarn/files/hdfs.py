@@ -128,8 +128,9 @@ class Hdfs(ABC):
             uploaded = self._uploaded(temporary, content)
             self.rename(temporary, target)
             published = True
-        except RemoteFileExists:
-            # Somebody else was faster. Equal content is as good as ours.
+        except (RemoteFileExists, RemoteFileNotFound):
+            # Somebody else was faster; or our own renaming took effect, its answer was lost with a NameNode, and the
+            # next one was asked for it again. Equal content is as good as ours.
             existing = self.status(remote)
             if existing is None:
                 raise

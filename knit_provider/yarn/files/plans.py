@@ -93,7 +93,8 @@ def resource_of(want: Wanted, plan: Prepared | LocalResource, uploaded: Mapping[
     """What YARN is told of a file that is in place."""
     if isinstance(plan, LocalResource):
         return plan
-    status = plan.existing or uploaded[plan.remote]
+    status = uploaded.get(plan.remote) or plan.existing
+    assert status is not None
     return LocalResource(
         uri=uri_of(plan.remote),
         size=status.length,

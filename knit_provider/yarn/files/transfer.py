@@ -11,13 +11,15 @@ import contextlib
 import logging
 import re
 import tempfile
+import threading
+import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar, cast
+from typing import cast
 
 from knit_provider.yarn.bridge.base import LocalResource
 from knit_provider.yarn.errors import ConfigurationError, PermissionDenied
@@ -27,6 +29,7 @@ from knit_provider.yarn.files.local import Digests, inspect
 from knit_provider.yarn.files.memo import Memo
 from knit_provider.yarn.files.names import qualified, remote_name, tamed, uri_of
 from knit_provider.yarn.files.packed import built, description, digest_of_packed
+from knit_provider.yarn.files.parallel import GivenUp, in_parallel
 from knit_provider.yarn.files.plans import (
     Prepared,
     Visibility,
@@ -37,20 +40,20 @@ from knit_provider.yarn.files.plans import (
     wanted_of,
 )
 from knit_provider.yarn.files.port import Files, FileStatus, Moved
+from knit_provider.yarn.files.use_marks import FRESH, UploadCache
 from knit_provider.yarn.spec import ApplicationSpec
 from knit_provider.yarn.spec.environment import is_local, local_path
 from knit_provider.yarn.spec.files import FilesLike
 from knit_provider.yarn.submission.staging import Paths
 
 _log = logging.getLogger(__name__)
-_A = TypeVar("_A")
-_B = TypeVar("_B")
 
 FilesArgument = FilesLike
 """What ``files=`` takes: a list of sources, or a mapping of name in the container to source."""
 
-_PARALLEL = 4
 _LARGE = 64 * 1024 * 1024
+# After so many seconds of uploads what was there is marked as used once more.
+_LONG = FRESH / 4
 DIGESTS = Digests(Memo())
 """Digests of what was uploaded, by this process and, of large files, by earlier ones."""
 
@@ -97,7 +100,9 @@ class Transfer:
         self._moved = moved
         self._name = ""
         self._envs = EnvironmentCache(files, paths.envs)
+        self._uploads = UploadCache(files, paths.cache)
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._given_up = threading.Event()
 
     def ship(self, spec: ApplicationSpec, package_files: Mapping[str, Path] | None = None) -> Shipped:
         """Ship all files of an application.
@@ -109,6 +114,7 @@ class Transfer:
         Raises:
             ConfigurationError: a file cannot be shipped as it is; the message names it, and nothing was uploaded.
         """
+        began = time.monotonic()
         services = {name: wanted_of(service, f"services.{name}") for name, service in spec.services.items()}
         master = wanted_of(spec.master, "master")
         for link, path in (package_files or {}).items():
@@ -117,17 +123,23 @@ class Transfer:
         every = list(dict.fromkeys(want for links in containers for want in links.values()))
         local = [want for want in every if want.kind == "BUILD" or is_local(want.source)]
         remote = [want for want in every if want not in local]
-        found = dict(zip(remote, _in_parallel(self._remote, remote), strict=True))
-        ready = dict(zip(local, _in_parallel(self._inspected, local), strict=True))
+        found = dict(zip(remote, in_parallel(self._remote, remote), strict=True))
+        ready = dict(zip(local, in_parallel(self._inspected, local), strict=True))
         planned = [self._planned(links, found, ready) for links in containers]
         # Two sources with one content and name are one upload.
         todo = {plan.remote: plan for links in planned for plan in links.values() if is_missing(plan)}
-        statuses = dict(zip(todo, _in_parallel(self._upload, list(todo.values())), strict=True))
-        if todo:
-            # That may have taken hours, in which nobody shall have removed what was there.
-            for plan in {p.remote: p for links in planned for p in links.values() if isinstance(p, Prepared)}.values():
-                if plan.is_environment:
-                    self._envs.use(plan.digest)
+        statuses = dict(zip(todo, in_parallel(self._upload, list(todo.values()), self._given_up), strict=True))
+        if time.monotonic() - began > _LONG:
+            # In all that time nobody shall have removed what was there, or came there first.
+            plans = {plan.remote: plan for links in planned for plan in links.values() if isinstance(plan, Prepared)}
+            gone = [
+                plan
+                for plan, found in zip(plans.values(), in_parallel(self._used, list(plans.values())), strict=True)
+                if found is None
+            ]
+            statuses |= zip(
+                (plan.remote for plan in gone), in_parallel(self._upload, gone, self._given_up), strict=True
+            )
         resources = [
             {link: resource_of(links[link], plan, statuses) for link, plan in plans.items()}
             for links, plans in zip(containers, planned, strict=True)
@@ -192,7 +204,9 @@ class Transfer:
     def _copy(self, prepared: Prepared, number: int) -> Prepared:
         folder, _, name = prepared.remote.rpartition("/")
         remote = f"{folder}/{number}/{name}"
-        return replace(prepared, remote=remote, existing=self._existing(prepared.path, remote, prepared.size))
+        return replace(
+            prepared, remote=remote, existing=self._existing(prepared.path, prepared.digest, remote, prepared.size)
+        )
 
     def needs_upload(self, path: str) -> bool:
         """Whether the content of a local file or folder is not in the cluster yet; False for a URI elsewhere."""
@@ -283,7 +297,7 @@ class Transfer:
         # Never over what is there: running applications were promised its modification time.
         again = f"/{uuid.uuid4().hex}" if self._upload_always else ""
         remote = f"{self._paths.cache}/{digest}{again}/{name}"
-        return Prepared(path, path, digest, size, remote, self._existing(path, remote, size), is_archive)
+        return Prepared(path, path, digest, size, remote, self._existing(path, digest, remote, size), is_archive)
 
     def _environment(self, path: Path, digest: str, size: int, name: str) -> Prepared:
         found = self._envs.look(digest) if self._upload_always else self._envs.use(digest)
@@ -295,27 +309,43 @@ class Transfer:
         public = is_public(self._files, archive)
         return Prepared(path, path, digest, size, archive.path, archive, True, is_environment=True, public=public)
 
-    def _existing(self, path: Path, remote: str, size: int) -> FileStatus | None:
-        if self._upload_always:
+    def _existing(self, path: Path, digest: str, remote: str, size: int) -> FileStatus | None:
+        existing = self._uploads.use(digest, remote)
+        if existing is None or self._upload_always:
             return None
-        existing = self._files.status(remote)
-        if existing is not None:
-            check_size(existing, path, size)
+        check_size(existing, path, size)
         return existing
+
+    def _used(self, prepared: Prepared) -> FileStatus | None:
+        """What is there, marked as used again; None if it is gone."""
+        if not prepared.is_environment:
+            return self._uploads.use(prepared.digest, prepared.remote)
+        self._envs.use(prepared.digest)
+        return self._files.status(prepared.remote)
 
     def _upload(self, prepared: Prepared, approved: Callable[[], object] | None = None) -> FileStatus:
         _log.debug("uploading %s (%d bytes) to %s", prepared.path, prepared.size, prepared.remote)
         if not prepared.is_environment:
-            return self._files.put(prepared.path, prepared.remote, prepared.digest, self._replication)
+            return self._files.put(prepared.path, prepared.remote, prepared.digest, self._replication, self._go_on)
         return self._envs.put(
             prepared.path,
             prepared.remote,
             prepared.digest,
             replication=self._replication,
             description=description(prepared.source, prepared.digest, self._name),
-            moved=self._moved,
+            moved=self._count,
             approved=approved,
         )
+
+    def _count(self, moved: int) -> None:
+        self._go_on(moved)
+        if self._moved is not None:
+            self._moved(moved)
+
+    def _go_on(self, _moved: int) -> None:
+        """Called at each piece of an upload: end it where nobody waits for it any more."""
+        if self._given_up.is_set():
+            raise GivenUp
 
     def _room_for(self, name: str, size: int) -> Path:
         """A new path in the temporary folder."""
@@ -345,11 +375,3 @@ def needs_upload(path: str, files: Files, paths: Paths) -> bool:
     """Whether the cluster lacks the content of a local file or folder; see :meth:`Transfer.needs_upload`."""
     with Transfer(files, paths) as transfer:
         return transfer.needs_upload(path)
-
-
-def _in_parallel(action: Callable[[_A], _B], values: Sequence[_A]) -> list[_B]:
-    """Apply ``action`` to several values at once; the first failure, in the values' order, is raised."""
-    if len(values) < 2:
-        return [action(value) for value in values]
-    with ThreadPoolExecutor(min(_PARALLEL, len(values)), thread_name_prefix="knit-files") as pool:
-        return list(pool.map(action, values))

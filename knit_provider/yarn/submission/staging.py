@@ -2,7 +2,7 @@
 
 ::
 
-    <home>/.knitDeps/cache/<sha256>/<name>        uploads by content, never changed
+    <home>/.knitDeps/cache/<sha256>/<name>        uploads by content, never changed; .last-use beside them when found
     <home>/.knitDeps/envs/<sha256>/<name>         packed environments by content, never changed
     <home>/.knitDeps/apps/<rm>/<application>/     one application's own files, gone when it has ended
     <home>/.knitDeps/ledger/<rm>/<application>    that the application started, and how it ended; or the latter in

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from knit_provider.yarn.errors import KnitError
 from knit_provider.yarn.files.port import Files, FileStatus, RemoteFileNotFound
+from knit_provider.yarn.files.use_marks import GRACE, UploadCache
 from knit_provider.yarn.submission.ledger import END
 from knit_provider.yarn.submission.staging import SPEC_FILE, Paths, is_application_id
 
@@ -100,13 +101,15 @@ def prune(
     """Remove everything that is not needed any more.
 
     Goes are: the staging of ended applications of this cluster; uploads that no application with a staging folder, on
-    any cluster, uses and that are older than ``cache_age``; uploads that were never finished; old ledger entries.
+    any cluster, uses and that no submission has used for ``cache_age``; uploads that were never finished; old ledger
+    entries.
 
     Args:
         files: the filesystem.
         paths: the user's folders.
         ended: see :data:`Ended`.
-        cache_age: seconds since their upload that unused files stay. Default 30 days.
+        cache_age: seconds since a submission last used them that uploads stay. Default 30 days; never less than three
+            hours, since a submission may be under way.
         ledger_age: seconds that ledger entries stay. Default 365 days.
         now: the time in seconds since the epoch.
 
@@ -114,16 +117,22 @@ def prune(
         KnitError: a live application's spec cannot be read, so that it is not known which uploads are in use; nothing
             of the cache has been removed then.
     """
-    time_now = now()
+    time_now, began = now(), time.monotonic()
     folders = [status for status in _listed(files, paths.apps) if is_application_id(_name(status))]
     gone = [_name(status) for status in folders if _remove_if_ended(files, status, ended, time_now)]
     kept = [_name(status) for status in folders if _name(status) not in gone]
+    # Before the uploads are looked at: whoever submits from now on has marked his less than an hour ago.
     used = used_digests(files, paths)
     cached = []
+    uploads, cache_age = UploadCache(files, paths.cache, now), max(cache_age, GRACE)
     for status in _listed(files, paths.cache):
-        name, age = _name(status), _age(status, time_now)
-        unused = _DIGEST.fullmatch(name) and name not in used and age > cache_age
-        if unused and files.delete(status.path, recursive=True):
+        name = _name(status)
+        if not _DIGEST.fullmatch(name) or name in used or _age(status, time_now) <= cache_age:
+            continue
+        if time.monotonic() - began > GRACE / 3:
+            break
+        # A folder's own time is when something was put into it; its last use is told by what is in it.
+        if (uploads.idle(name) or 0) > cache_age and uploads.remove(name, cache_age):
             cached.append(name)
     for folder in (paths.cache, paths.envs):
         remove_unfinished(files, folder, time_now)

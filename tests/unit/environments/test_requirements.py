@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import subprocess
 import zipfile
 from pathlib import Path
@@ -88,14 +89,47 @@ def test_a_uv_lock_is_installed_as_it_is_and_never_changed(wheels, make, tmp_pat
     assert make(str(project / "pyproject.toml")).packages == ("spam=1.9",)
 
 
-def test_a_pip_list_in_an_environment_file_goes_into_the_conda_environment(wheels, conda_channel, make, tmp_path):
+@pytest.fixture
+def uv_calls(tmp_path, monkeypatch) -> Path:
+    """A file with the command lines that uv gets, and with the mode of the files that it is to read."""
+    said, uv = tmp_path / "uv-calls", tmp_path / "uv"
+    uv.write_text(
+        f'#!/bin/sh\necho "$@" >> {said}\n'
+        f'for word; do case "$word" in *.txt) stat -c %a "$word" >> {said};; esac; done\n'
+        f'exec {uv_program()} "$@"\n'
+    )
+    uv.chmod(0o755)
+    monkeypatch.setattr("knit_provider.environments.uv_build.uv_program", lambda: str(uv))
+    return said
+
+
+def test_a_pip_list_in_an_environment_file_goes_into_the_conda_environment(
+    wheels, conda_channel, make, tmp_path, uv_calls
+) -> None:
+    (tmp_path / "limits here.txt").write_text("spam<2\n")
+    (tmp_path / "more.txt").write_text("-c 'limits here.txt'\n")
+    wheel(tmp_path, "eggs", "3.0")
+    lines = [
+        "--no-index",
+        "--find-links wheels",  # from the file's folder, as all that follows
+        "-r more.txt",
+        "-c 'limits here.txt'",
+        "spam",
+        "./eggs-3.0-py3-none-any.whl",
+        "ham @ https://ann:s3cret@127.0.0.1:9/ham-1.0-py3-none-any.whl ; python_version < '3'",
+    ]
     (tmp_path / "environment.yml").write_text(
-        f"name: mixed\nchannels: ['{conda_channel}']\n"
-        f"dependencies: [words=1.0, {{pip: ['{wheels}/spam-1.0-py3-none-any.whl']}}]\n"
+        json.dumps(
+            {"name": "mixed", "channels": [conda_channel], "dependencies": ["words=1.0", {"pip": lines}]},
+        )
     )
     source = source_of(str(tmp_path / "environment.yml"))
     assert isinstance(source, CondaPackages)
     env = make(source)
-    assert {"spam=1.0", "words=1.0"} <= set(env.packages)
+    assert {"spam=1.0", "eggs=3.0", "words=1.0"} <= set(env.packages)
+    said = uv_calls.read_text()
+    assert "--python" in said
+    assert "s3cret" not in said, "everybody can read a command line"
+    assert said.splitlines()[-1] == "600"
     home = unpack(env.path, tmp_path / "env")
     assert run(home / "bin/python", "-c", "import spam, words; spam.main()") == "spam 1.0"

@@ -18,11 +18,11 @@ from knit_provider.environments.store import Store
 DAY = 24 * 3600
 
 
-def build(store: Store, key: str, *, unused_days: float = 0) -> Path:
+def build(store: Store, key: str, *, unused_days: float = 0, content: str = "first") -> Path:
     with store.work_folder() as work:
         path = work / "made.tar.gz"
-        path.write_bytes(key.encode())
-        kept = store.keep(key, PackedEnvironment("made", str(path), key * 64, len(key), "tar.gz", "venv"))
+        path.write_text(content)
+        kept = store.keep(key, PackedEnvironment("made", str(path), content, len(content), "tar.gz", "venv"))
     then = time.time() - unused_days * DAY
     for aged in (sidecar_path(kept.path), Path(kept.path).parent):
         os.utime(aged, (then, then))
@@ -46,6 +46,18 @@ def test_finding_one_is_a_use(store: Store) -> None:
     assert store.find("a", "made", "tar.gz") is not None
     assert store.prune(30 * DAY) == []
     assert old.exists()
+
+
+def test_a_request_that_was_built_anew_is_that_under_all_its_names(store: Store) -> None:
+    build(store, "a")
+    assert store.find("a", "other", "tar.gz") is not None
+    again = build(store, "a", content="today's")
+    for name in ("made", "other", "third"):
+        found = store.find("a", name, "tar.gz")
+        assert found is not None
+        assert (found.name, Path(found.path).name, found.digest) == (name, f"{name}.tar.gz", "today's")
+        assert Path(found.path).read_text() == "today's"
+    assert again.exists()
 
 
 def test_one_that_is_being_built_anew_stays(store: Store) -> None:

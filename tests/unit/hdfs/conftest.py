@@ -29,6 +29,10 @@ class MemoryFiles:
         self._clock = itertools.count(1_000)
         self._lock = threading.RLock()
 
+    def clock_from(self, seconds):
+        """Count modification times from a moment on; default from the beginning of the epoch."""
+        self._clock = itertools.count(int(seconds * 1000))
+
     def uri_home(self):
         return f"{ROOT}/user/{self.user}"
 

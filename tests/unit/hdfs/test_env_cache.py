@@ -12,7 +12,7 @@ import pytest
 from knit_provider.environments.cache import list_published, prune, publish
 from knit_provider.environments.provide import packed_archive
 from knit_provider.yarn.errors import ApplicationNotFound, ConfigurationError, KnitError
-from knit_provider.yarn.files import archives, env_cache
+from knit_provider.yarn.files import archives, use_marks
 from knit_provider.yarn.files.env_cache import EnvironmentCache, is_public
 from knit_provider.yarn.files.transfer import Transfer
 from knit_provider.yarn.spec import ApplicationSpec
@@ -198,12 +198,26 @@ def test_a_user_who_meets_a_remover_waits_for_what_becomes_of_it(connection, arc
     assert (found[0] is None) is removed
 
 
+def test_a_remover_knows_his_own_word_when_its_answer_was_lost(connection, archive, used_at, files, monkeypatch):
+    env = put(connection, archive("dev"))
+    used_at(env, NOW - 99 * DAY)
+    write_many = files.write_many
+
+    def write_twice(directory, contents, **options):
+        write_many(directory, contents, **options)
+        return write_many(directory, contents, **options)
+
+    monkeypatch.setattr(files, "write_many", write_twice)
+    assert names(prune(connection, 0, now=now).removed) == ["dev"]
+    assert files.status(f"{connection.paths.envs}/.condemned/{env.digest}") is None
+
+
 def test_a_remover_who_died_does_not_keep_anybody_waiting_for_ever(connection, archive, used_at, files, monkeypatch):
     env = put(connection, archive("dev"))
     used_at(env, NOW - 99 * DAY)
     cache = EnvironmentCache(files, connection.paths.envs, now)
     assert cache.condemn(env.digest)
-    monkeypatch.setattr(env_cache, "_ABANDONED_SECONDS", 0.3)
+    monkeypatch.setattr(use_marks, "_ABANDONED_SECONDS", 0.3)
     assert cache.use(env.digest) is not None
 
 

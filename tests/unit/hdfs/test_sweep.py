@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
 from knit_provider.yarn.errors import ClusterUnavailable, KnitError
+from knit_provider.yarn.files.transfer import Transfer
+from knit_provider.yarn.spec import ApplicationSpec
 from knit_provider.yarn.submission.ledger import END
 from knit_provider.yarn.submission.staging import Paths
 from knit_provider.yarn.submission.sweep import prune, sweep
@@ -109,7 +112,29 @@ def test_pruning_removes_old_uploads_that_nothing_uses(files, paths):
     assert result.cached == (DIGESTS[3],)
     assert result.applications == (app(9),)
     assert result.kept == (app(1), app(2))
-    assert [status.path[-64:] for status in files.list(paths.cache)] == [*DIGESTS[:3], DIGESTS[4]]
+    left = [status.path.rpartition("/")[2] for status in files.list(paths.cache)]
+    assert left == [".condemned", *DIGESTS[:3], DIGESTS[4]]
+    assert files.list(f"{paths.cache}/.condemned") == []
+
+
+@pytest.mark.parametrize("again", ["the same file", "another name", "a copy"])
+def test_an_upload_that_a_submission_in_progress_counts_on_stays(files, paths, tmp_path, again):
+    """It was uploaded long ago and is found; other files go up, and nothing in staging names it yet."""
+    files.clock_from(time.time())
+    (tmp_path / "data").write_text("x")
+    (tmp_path / "other").write_text("x" if again != "the same file" else "y")
+    links = {"a": str(tmp_path / "data"), **({"b": str(tmp_path / "data")} if again == "a copy" else {})}
+    spec = {"services": {"w": {"resources": {"memory": 1}, "script": "x", "files": links}}}
+    with Transfer(files, paths) as transfer:
+        transfer.ship(ApplicationSpec.from_dict(spec))
+        for path in files.nodes:
+            files.aged(path, int((time.time() - 31 * DAY) * 1000))
+        if again == "another name":
+            links["a"] = str(tmp_path / "other")
+        shipped = transfer.ship(ApplicationSpec.from_dict(spec)).services["w"].values()
+    assert prune(files, paths, lambda _: None, cache_age=0).cached == ()
+    assert all(files.status(resource.uri).modified_ms == resource.timestamp for resource in shipped)
+    assert len(prune(files, paths, lambda _: None, cache_age=0, now=lambda: time.time() + 4 * 3600).cached) == 1
 
 
 def test_pruning_removes_uploads_that_were_never_finished(files, paths):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from knit_provider.yarn.files.hdfs import Hdfs
-from knit_provider.yarn.files.port import FileStatus
+from knit_provider.yarn.files.port import FileStatus, RemoteFileNotFound
 from knit_provider.yarn.rest.transport import Unanswered
 
 
@@ -18,6 +18,7 @@ class Silent(Hdfs):
 
     def __init__(self, hangs: int, has_standby: bool) -> None:
         super().__init__("hdfs://knit")
+        self.renames = 1
         self.hangs, self.has_standby = hangs, has_standby
         self.made: dict[str, bytes] = {}
 
@@ -25,6 +26,7 @@ class Silent(Hdfs):
         name = self._path(path)
         if name not in self.made:
             return None
+        path = f"{self.root}{name}"
         return FileStatus(path, "FILE", len(self.made[name]), 1, "600", "alice", 1)
 
     def mkdirs(self, path: str, mode: str = "700") -> None: ...
@@ -41,8 +43,14 @@ class Silent(Hdfs):
         assert found is not None
         return found
 
+    def _digest(self, name: str, length: int) -> str:
+        return hashlib.sha256(self.made[name][:length]).hexdigest()
+
     def rename(self, source: str, target: str) -> None:
-        self.made[target] = self.made.pop(source)
+        for _ in range(self.renames):
+            if source not in self.made:
+                raise RemoteFileNotFound(f"rename source {source} is not found.")
+            self.made[target] = self.made.pop(source)
 
     def delete(self, path: str, recursive: bool = False) -> bool:
         return self.made.pop(path, None) is not None
@@ -67,3 +75,26 @@ def test_it_is_sent_once_more_where_somebody_takes_over(
         with pytest.raises(Unanswered):
             files.put(local, "/a/data", digest)
         assert not files.made
+
+
+@pytest.mark.parametrize("named_by_digest", [True, False])
+def test_a_renaming_that_took_effect_and_was_asked_for_again_is_done(tmp_path: Path, named_by_digest: bool) -> None:
+    """The first NameNode commits it and dies; the second one says that the source is not there."""
+    local, digest = tmp_path / "data", hashlib.sha256(b"0123456789").hexdigest()
+    local.write_bytes(b"0123456789")
+    files = Silent(0, has_standby=True)
+    files.renames = 2
+    target = f"/cache/{digest}/data" if named_by_digest else "/elsewhere/data"
+    done = files.put(local, target, digest)
+    assert (done.path, done.length, files.made) == (f"hdfs://knit{target}", 10, {target: b"0123456789"})
+
+
+def test_a_source_that_somebody_removed_stays_an_error(tmp_path: Path) -> None:
+    class Robbed(Silent):
+        def rename(self, source: str, target: str) -> None:
+            self.made.clear()
+            super().rename(source, target)
+
+    (tmp_path / "data").write_bytes(b"0123456789")
+    with pytest.raises(RemoteFileNotFound, match="not found"):
+        Robbed(0, has_standby=True).put(tmp_path / "data", "/a/data")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import stat
 import tarfile
+import threading
+import time
 import zipfile
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from knit_provider.yarn.bridge.base import LocalResource
 from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.files import local as local_module
+from knit_provider.yarn.files.hdfs import Hdfs
 from knit_provider.yarn.files.local import Digests, LocalContent
 from knit_provider.yarn.files.transfer import Transfer, needs_upload
 from knit_provider.yarn.spec import ApplicationSpec
@@ -72,6 +76,21 @@ def test_what_is_there_already_is_not_uploaded_again(files, paths, folder):
     assert again.services["w"]["other-name"] == first.services["w"]["data.csv"]
     (folder / "data.csv").write_text("c,d\n")
     assert ship(files, paths, spec_of(files=["data.csv"])).uploaded == ("data.csv",)
+
+
+def test_what_was_removed_during_long_uploads_is_uploaded_again(files, paths, folder, monkeypatch):
+    monkeypatch.setattr("knit_provider.yarn.files.transfer._LONG", -1.0)
+    first = ship(files, paths, spec_of(files=["data.csv"])).services["w"]["data.csv"]
+    put = files.put
+
+    def put_for_hours(local, remote, *rest):
+        if remote != first.uri:
+            files.delete(first.uri.rpartition("/")[0], recursive=True)
+        return put(local, remote, *rest)
+
+    monkeypatch.setattr(files, "put", put_for_hours)
+    again = ship(files, paths, spec_of(files=["data.csv", "src"])).services["w"]["data.csv"]
+    assert files.status(again.uri).modified_ms == again.timestamp != first.timestamp
 
 
 def test_upload_always_uploads_beside_what_is_there_and_never_over_it(files, paths, folder):
@@ -238,6 +257,52 @@ def test_a_uri_without_a_host_is_completed(files, paths, monkeypatch):
     known = files.status(f"{ROOT}/data/x")
     monkeypatch.setattr(files, "status", lambda path: known if path == "hdfs:///data/x" else None)
     assert ship(files, paths, spec_of(files=["hdfs:///data/x"])).services["w"]["x"].uri == f"{ROOT}/data/x"
+
+
+class Piecewise(Hdfs):
+    """An HDFS of which only uploads are asked: each takes its pieces one by one, and leaves what it made if it ends."""
+
+    def __init__(self, at_first_piece):
+        super().__init__(ROOT)
+        self.made = set()
+        self.outlasted = False
+        self._at_first_piece = at_first_piece
+
+    def status(self, path):
+        return None
+
+    def mkdirs(self, path, mode="700"):
+        pass
+
+    def delete(self, path, recursive=False):
+        self.made.discard(path)
+        return True
+
+    def _create(self, name, content, **_):
+        self.made.add(name)
+        content.read(1)
+        self._at_first_piece()
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            content.rewind()
+            content.read(1)
+        self.outlasted = True
+
+
+Piecewise.__abstractmethods__ = frozenset()
+
+
+def test_an_interrupt_ends_uploads_at_their_next_piece_and_leaves_nothing(paths, folder):
+    main = threading.main_thread().ident
+    both = threading.Barrier(2, lambda: signal.pthread_kill(main, signal.SIGINT))
+    files = Piecewise(lambda: both.wait(60))
+    with pytest.raises(KeyboardInterrupt):
+        ship(files, paths, spec_of(files=["data.csv", "arc.zip"]))
+    for thread in threading.enumerate():
+        if thread.name.startswith("knit-files"):
+            thread.join(60)  # one that the interrupt met at its very start is in no pool yet
+    assert not files.outlasted
+    assert not files.made
 
 
 def test_an_environment_is_an_archive_under_our_name(files, paths, folder):
