@@ -150,7 +150,14 @@ final class ApplicationMaster {
             environment.containerId,
             () -> heartbeat[0].wake());
     heartbeat[0] =
-        new Heartbeat(registration, application, journal, CLOCK, panel::progress, this::leave);
+        new Heartbeat(
+            registration.client(),
+            attempt > 1,
+            application,
+            journal,
+            CLOCK,
+            panel::progress,
+            this::leave);
     state = application;
     registration.learnResourceTypes();
     String excess = application.limit(registration.maximum());

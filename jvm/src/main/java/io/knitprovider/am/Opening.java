@@ -23,9 +23,6 @@ final class Opening {
 
   private static final String AM_FILE = "am.json";
 
-  /** How long to wait for news of the containers that earlier attempts have launched. */
-  private static final long NEWS_MS = 10_000;
-
   private final ApplicationSpec spec;
   private final ApplicationState state;
   private final Journal journal;
@@ -101,17 +98,17 @@ final class Opening {
     if (recovery.outcome() != null) {
       state.end(recovery.outcome());
     }
-    heartbeat.onSurvivors(later -> adopt(later, heartbeat));
     adopt(survivors, heartbeat);
+    heartbeat.recovered(later -> adopt(later, heartbeat));
     Log.info(
         "took over from an earlier attempt: "
             + survivors.size()
             + " containers run on, "
-            + recovery.unheard()
+            + recovery.unheard().size()
             + " not heard of yet");
     state.begin();
     heartbeat.wake();
-    if (recovery.unheard() > 0) {
+    if (!recovery.unheard().isEmpty()) {
       Thread waiter = new Thread(() -> giveUpLater(heartbeat), "recovery");
       waiter.setDaemon(true);
       waiter.start();
@@ -132,9 +129,11 @@ final class Opening {
 
   private void giveUpLater(Heartbeat heartbeat) {
     try {
-      long until = Clock.SYSTEM.monotonicMs() + NEWS_MS;
-      while (recovery.unheard() > 0 && Clock.SYSTEM.monotonicMs() < until) {
+      Set<String> unheard = recovery.unheard();
+      while (!unheard.isEmpty()
+          && !Silence.tells(unheard, ownContainer, heartbeat.steadyMs(), heartbeat.wasAlone())) {
         Thread.sleep(200);
+        unheard = recovery.unheard();
       }
       recovery.giveUp();
       heartbeat.wake();

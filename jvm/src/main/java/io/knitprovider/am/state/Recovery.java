@@ -180,11 +180,11 @@ public final class Recovery {
     }
   }
 
-  /** Launches of earlier attempts of which nobody has heard. */
-  public int unheard() {
+  /** Containers that earlier attempts launched and of which nobody has heard. */
+  public Set<String> unheard() {
     synchronized (state) {
       unheard.removeIf(id -> !state.book.get(id).isActive());
-      return unheard.size();
+      return new HashSet<>(unheard);
     }
   }
 

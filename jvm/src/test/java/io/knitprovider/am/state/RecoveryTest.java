@@ -77,7 +77,7 @@ class RecoveryTest {
     takeOver(spec, kept);
     assertEquals(1, work().getInt("running"));
     assertEquals(2, wanted());
-    assertEquals(0, recovery.unheard());
+    assertEquals(0, recovery.unheard().size());
     second.completed(kept, 0, "");
     assertEquals(1, work().getInt("succeeded"));
   }
@@ -122,7 +122,7 @@ class RecoveryTest {
     takeOver(spec);
     assertEquals(0, wanted());
     assertNull(second.outcome());
-    assertEquals(1, recovery.unheard());
+    assertEquals(1, recovery.unheard().size());
     recovery.giveUp();
     assertEquals(Outcome.FinalStatus.FAILED, second.outcome().finalStatus);
     assertNull(second.outcome().exitCode);
@@ -175,7 +175,7 @@ class RecoveryTest {
     assertEquals(1, work().getInt("succeeded"));
     second.completed(lost, -100, "Container released on a *lost* node");
     assertEquals(1, wanted(), "a lost node is nobody's failure in any attempt");
-    assertEquals(0, recovery.unheard());
+    assertEquals(0, recovery.unheard().size());
   }
 
   @Test
