@@ -110,7 +110,13 @@ public final class Heartbeat {
   public void start(Configuration conf, LaunchContexts contexts) {
     launcher =
         new Launcher(
-            conf, contexts, state, exclusion, client::getClusterNodeCount, clock, this::wake);
+            () -> Launcher.client(conf),
+            contexts,
+            state,
+            exclusion,
+            client::getClusterNodeCount,
+            clock,
+            this::wake);
     thread.setDaemon(true);
     thread.start();
   }
