@@ -137,7 +137,7 @@ final class ApplicationMaster {
       String obstacle)
       throws IOException, InterruptedException {
     Lease lease = new Lease(CLOCK, spec.bound, spec.leaseSeconds);
-    Journal journal = new Journal(attempt);
+    Journal journal = new Journal(attempt, CLOCK);
     ApplicationState application = new ApplicationState(spec, CLOCK, journal);
     Heartbeat[] heartbeat = new Heartbeat[1];
     ControlPanel panel =

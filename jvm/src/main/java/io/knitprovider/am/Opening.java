@@ -85,8 +85,18 @@ final class Opening {
       recover(claiming.past(), survivors, heartbeat, lease);
       panel.recovered();
     }
-    journal.open(claiming.staging());
+    journal.open(claiming.staging(), this::endUnwritable);
     return state.outcome() == null;
+  }
+
+  /** Nothing is launched that is not written down first, so nothing would ever come of it. */
+  private void endUnwritable(String why) {
+    state.end(
+        Outcome.failed(
+            "The ApplicationMaster cannot write its journal in "
+                + spec.stagingDir
+                + ", without which it may launch nothing: "
+                + why));
   }
 
   private void recover(

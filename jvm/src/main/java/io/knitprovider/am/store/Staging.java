@@ -113,6 +113,14 @@ public final class Staging {
         path, EnumSet.of(CreateFlag.CREATE), Options.CreateOpts.perms(PRIVATE_FILE));
   }
 
+  /** As {@link #create}, in place of a file that may be there. */
+  FSDataOutputStream createAnew(Path path) throws IOException {
+    return files.create(
+        path,
+        EnumSet.of(CreateFlag.CREATE, CreateFlag.OVERWRITE),
+        Options.CreateOpts.perms(PRIVATE_FILE));
+  }
+
   /** The file's text, or null where there is none. It may still be open for writing elsewhere. */
   String read(Path path) throws IOException {
     try (InputStream in = files.open(path)) {

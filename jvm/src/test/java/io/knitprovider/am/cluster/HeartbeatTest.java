@@ -66,7 +66,7 @@ class HeartbeatTest {
     FakeClock clock = new FakeClock();
     ApplicationState state = new ApplicationState(spec, clock, entry -> {});
     Heartbeat heartbeat =
-        new Heartbeat(client, true, state, new Journal(2), clock, () -> 0, () -> {});
+        new Heartbeat(client, true, state, new Journal(2, clock), clock, () -> 0, () -> {});
     client.willSay(Collections.emptyList(), Collections.singletonList(ended(FIRST, 0)));
     client.willSay(Collections.singletonList(running(SECOND)), Collections.emptyList());
     heartbeat.beat();

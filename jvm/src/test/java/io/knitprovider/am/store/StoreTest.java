@@ -3,9 +3,11 @@ package io.knitprovider.am.store;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.knitprovider.am.FakeClock;
+import io.knitprovider.am.state.LateJournal;
 import io.knitprovider.am.state.Outcome;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -14,6 +16,8 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.apache.hadoop.conf.Configuration;
 import org.json.JSONArray;
 import org.json.JSONObject;
@@ -26,6 +30,8 @@ class StoreTest {
 
   @TempDir Path folder;
 
+  private final FakeClock clock = new FakeClock();
+  private final CompletableFuture<String> unwritable = new CompletableFuture<>();
   private Staging staging;
   private Path ledgerFile;
 
@@ -115,9 +121,9 @@ class StoreTest {
 
   @Test
   void theJournalIsReadBackByTheNextAttemptInOrder() throws Exception {
-    Journal journal = new Journal(1);
+    Journal journal = new Journal(1, clock);
     journal.write(new JSONObject().put("event", "before it was open"));
-    journal.open(staging);
+    journal.open(staging, unwritable::complete);
     for (int i = 0; i < 50; i++) {
       journal.write(new JSONObject().put("event", "e" + i));
     }
@@ -132,7 +138,7 @@ class StoreTest {
 
   @Test
   void whatFollowsAnEntryWaitsUntilItIsSafe() throws Exception {
-    Journal journal = new Journal(1);
+    Journal journal = new Journal(1, clock);
     journal.write(new JSONObject().put("event", "launch"));
     List<String> seen = new ArrayList<>();
     journal.afterFlush(
@@ -144,10 +150,44 @@ class StoreTest {
           }
         });
     assertFalse(journal.awaitFlush(50), "nothing is safe before the journal is open");
-    journal.open(staging);
+    journal.open(staging, unwritable::complete);
     assertTrue(journal.awaitFlush(10_000));
     assertEquals(java.util.Collections.singletonList("launch"), seen);
     journal.close(10_000);
+  }
+
+  @Test
+  void aFolderThatIsGoneIsNotWaitedFor() throws Exception {
+    Journal journal = new Journal(1, clock);
+    staging.delete();
+    journal.write(new JSONObject().put("event", "launch"));
+    journal.open(staging, unwritable::complete);
+    assertTrue(unwritable.get(30, TimeUnit.SECONDS).contains("FileNotFoundException"));
+    assertTrue(
+        assertThrows(LateJournal.class, () -> journal.mustFlush(20))
+            .getMessage()
+            .contains("kept or not"));
+    journal.close(1);
+  }
+
+  @Test
+  void aFilesystemThatIsAwayIsWaitedForAndNothingEmptyIsLeft() throws Exception {
+    Path app = folder.resolve("apps/application_1_0001");
+    Files.delete(app);
+    Files.createFile(app); // where the folder should be
+    Journal journal = new Journal(1, clock);
+    journal.write(new JSONObject().put("event", "launch"));
+    journal.open(staging, unwritable::complete);
+    assertFalse(journal.awaitFlush(400));
+    assertFalse(unwritable.isDone(), "it may be back in a moment");
+    clock.pass(Journal.PATIENCE_MS);
+    assertTrue(unwritable.get(30, TimeUnit.SECONDS).contains("application_1_0001"));
+    Files.delete(app);
+    Files.createDirectory(app);
+    assertTrue(journal.awaitFlush(30_000), "there are tries all the same");
+    journal.close(10_000);
+    assertEquals("[journal-1]", staging.names("journal-").toString());
+    assertEquals(1, JournalReader.before(2, staging).size());
   }
 
   @Test
