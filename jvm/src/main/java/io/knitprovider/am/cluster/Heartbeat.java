@@ -275,7 +275,9 @@ public final class Heartbeat {
       }
       pace.event(now);
       ExitVerdict verdict = ExitVerdict.of(status.getExitStatus());
-      exclusion.note(node, verdict.blame, client.getClusterNodeCount(), now);
+      if (state.isReplaceable(id)) {
+        exclusion.note(node, verdict.blame, client.getClusterNodeCount(), now);
+      }
       state.completed(id, status.getExitStatus(), status.getDiagnostics());
       boolean failed = verdict.kind == ExitVerdict.Kind.FAILED;
       if (failed || statuses.size() <= MOST_LINES) {

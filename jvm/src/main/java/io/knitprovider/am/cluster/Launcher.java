@@ -159,7 +159,9 @@ public final class Launcher {
 
   private void failed(ContainerRecord record, boolean fault, Blame blame, String message) {
     Log.warn("launching " + record.id + " on " + record.node + " failed: " + message);
-    exclusion.note(record.node, blame, nodes.getAsInt(), clock.monotonicMs());
+    if (state.isReplaceable(record.id)) {
+      exclusion.note(record.node, blame, nodes.getAsInt(), clock.monotonicMs());
+    }
     state.launchFailed(record.id, fault, message);
     wake.run();
   }

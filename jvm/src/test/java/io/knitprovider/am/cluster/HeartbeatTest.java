@@ -14,6 +14,7 @@ import io.knitprovider.am.state.Outcome;
 import io.knitprovider.am.state.Recovery;
 import io.knitprovider.am.store.Journal;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import org.apache.hadoop.yarn.api.records.Container;
@@ -22,6 +23,7 @@ import org.apache.hadoop.yarn.api.records.ContainerState;
 import org.apache.hadoop.yarn.api.records.ContainerStatus;
 import org.apache.hadoop.yarn.api.records.NodeId;
 import org.apache.hadoop.yarn.api.records.Resource;
+import org.json.JSONArray;
 import org.json.JSONObject;
 import org.junit.jupiter.api.Test;
 
@@ -94,5 +96,37 @@ class HeartbeatTest {
     heartbeat.beat();
     assertEquals(Outcome.FinalStatus.SUCCEEDED, state.outcome().finalStatus);
     assertTrue(client.blacklist.isEmpty());
+  }
+
+  /** What YARN is asked to spare after two failures on n1 of a service that is changed so. */
+  private List<String> sparedAfterFailures(Object... changes) throws Exception {
+    List<Object> all = new ArrayList<>(Arrays.asList("max_restarts", 5));
+    all.addAll(Arrays.asList(changes));
+    FakeClock clock = new FakeClock();
+    ApplicationState state =
+        new ApplicationState(SpecBuilder.one(2, all.toArray()), clock, entry -> {});
+    Heartbeat heartbeat =
+        new Heartbeat(client, false, state, new Journal(1, clock), clock, () -> 0, () -> {});
+    state.begin();
+    AskGroup group = state.wanted().keySet().iterator().next();
+    for (String id : new String[] {FIRST, SECOND}) {
+      state.place(group, id, "n1:1", "n1:2", new Resources(128, 1, Collections.emptyMap()));
+      client.willSay(Collections.emptyList(), Collections.singletonList(ended(id, 1)));
+      heartbeat.beat();
+    }
+    heartbeat.beat();
+    return client.blacklist;
+  }
+
+  @Test
+  void aNodeOnWhichProgramsFailIsSpared() throws Exception {
+    assertEquals(Arrays.asList("n1:1", "n1"), sparedAfterFailures());
+  }
+
+  @Test
+  void aNodeIsNotSparedWhereAnotherCouldNotServe() throws Exception {
+    JSONArray nodes = new JSONArray().put("n1");
+    assertTrue(sparedAfterFailures("nodes", nodes, "relax_locality", false).isEmpty());
+    assertTrue(sparedAfterFailures("node_label", "gpu").isEmpty());
   }
 }
