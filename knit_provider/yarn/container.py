@@ -96,7 +96,10 @@ class KeyValueStore:
         return int(self._send("set", _conditional({"key": key, "value": value}, if_version))["version"])
 
     def delete(self, key: str, *, if_version: int | None = None) -> bool:
-        """Delete a key; returns whether it was set. False after a connection that broke may be this very call's doing."""
+        """Delete a key; returns whether it was set.
+
+        After a connection that broke the request is sent again, and False may mean that the first one did it.
+        """
         return bool(self._send("delete", _conditional({"key": key}, if_version))["deleted"])
 
     def list(self, prefix: str = "") -> dict[str, str]:

@@ -58,9 +58,7 @@ final class Opening {
     try {
       claiming.await();
     } catch (IOException e) {
-      state.end(
-          Outcome.failed(
-              "The ApplicationMaster cannot use " + spec.stagingDir + ": " + Log.describe(e)));
+      endUnusable(e);
       return false;
     }
     if (claiming.claim() == Ledger.Claim.TAKEN) {
@@ -82,11 +80,23 @@ final class Opening {
             .put("attempt", attempt)
             .put("container", ownContainer));
     if (attempt > 1) {
-      recover(claiming.past(), survivors, heartbeat, lease);
+      try {
+        claiming.readPast(recovery::replay);
+      } catch (IOException e) {
+        endUnusable(e);
+        return false;
+      }
+      recover(survivors, heartbeat, lease);
       panel.recovered();
     }
     journal.open(claiming.staging(), this::endUnwritable);
     return state.outcome() == null;
+  }
+
+  private void endUnusable(IOException why) {
+    state.end(
+        Outcome.failed(
+            "The ApplicationMaster cannot use " + spec.stagingDir + ": " + Log.describe(why)));
   }
 
   /** Nothing is launched that is not written down first, so nothing would ever come of it. */
@@ -99,9 +109,8 @@ final class Opening {
                 + why));
   }
 
-  private void recover(
-      List<JSONObject> past, List<Container> survivors, Heartbeat heartbeat, Lease lease) {
-    recovery.replay(past);
+  private void recover(List<Container> survivors, Heartbeat heartbeat, Lease lease) {
+    recovery.replayed();
     if (recovery.detached()) {
       lease.detach();
     }

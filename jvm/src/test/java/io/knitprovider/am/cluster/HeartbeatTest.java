@@ -75,7 +75,8 @@ class HeartbeatTest {
     heartbeat.beat();
 
     Recovery recovery = new Recovery(state);
-    recovery.replay(launches(spec, FIRST, SECOND));
+    launches(spec, FIRST, SECOND).forEach(recovery::replay);
+    recovery.replayed();
     state.begin();
     heartbeat.recovered(
         survivors -> {

@@ -56,6 +56,12 @@ class StoreTest {
         container);
   }
 
+  private List<JSONObject> read(int attempt) throws IOException {
+    List<JSONObject> entries = new ArrayList<>();
+    JournalReader.before(attempt, staging, entries::add);
+    return entries;
+  }
+
   private String text(Path file) throws IOException {
     return new String(Files.readAllBytes(file), StandardCharsets.UTF_8);
   }
@@ -129,11 +135,11 @@ class StoreTest {
     }
     assertTrue(journal.awaitFlush(10_000));
     journal.close(10_000);
-    List<JSONObject> read = JournalReader.before(2, staging);
+    List<JSONObject> read = read(2);
     assertEquals(51, read.size());
     assertEquals("before it was open", read.get(0).getString("event"));
     assertEquals("e49", read.get(50).getString("event"));
-    assertTrue(JournalReader.before(1, staging).isEmpty(), "only earlier attempts count");
+    assertTrue(read(1).isEmpty(), "only earlier attempts count");
   }
 
   @Test
@@ -144,7 +150,7 @@ class StoreTest {
     journal.afterFlush(
         () -> {
           try {
-            JournalReader.before(2, staging).forEach(e -> seen.add(e.getString("event")));
+            read(2).forEach(e -> seen.add(e.getString("event")));
           } catch (IOException e) {
             seen.add(e.toString());
           }
@@ -187,7 +193,7 @@ class StoreTest {
     assertTrue(journal.awaitFlush(30_000), "there are tries all the same");
     journal.close(10_000);
     assertEquals("[journal-1]", staging.names("journal-").toString());
-    assertEquals(1, JournalReader.before(2, staging).size());
+    assertEquals(1, read(2).size());
   }
 
   @Test
@@ -198,7 +204,7 @@ class StoreTest {
     staging.replace("journal-1", "{\"n\":1,\"event\":\"a\"}\n{\"n\":2,\"ev");
     staging.replace("journal-x", "{}\n");
     List<String> events = new ArrayList<>();
-    JournalReader.before(11, staging).forEach(entry -> events.add(entry.getString("event")));
+    read(11).forEach(entry -> events.add(entry.getString("event")));
     assertEquals("[a, b, c, d]", events.toString());
   }
 
