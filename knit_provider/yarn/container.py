@@ -48,6 +48,10 @@ class Change:
     version: int
 
 
+class LateChange(RuntimeError):
+    """A change is made, but not written to HDFS yet: an ApplicationMaster that is restarted now may not know of it."""
+
+
 class KeyValueStore:
     """Small texts under names, kept by the ApplicationMaster for its application's containers and owner.
 
@@ -87,7 +91,8 @@ class KeyValueStore:
         Raises:
             ConnectionError: in a container, with ``if_version``: the answer was lost, and the change may have been
                 made; it is not asked for again, which would refuse what has just been done. :meth:`get` tells.
-            RuntimeError: in a container: it was refused, or is not safe yet; says which. The owner gets a KnitError.
+            LateChange: in a container: it is made, but would not yet outlive the ApplicationMaster.
+            RuntimeError: in a container: it was refused; says why. The owner gets a KnitError in both cases.
         """
         if not isinstance(value, str):
             raise TypeError(
@@ -203,6 +208,7 @@ class MasterClient:
 
         Raises:
             ConnectionError: nobody answers.
+            LateChange: it was done, and is not safe yet.
             RuntimeError: the request was refused; says why.
         """
         deadline = time.monotonic() + 20
@@ -226,6 +232,8 @@ class MasterClient:
             if time.monotonic() > deadline:
                 raise ConnectionError(f"the ApplicationMaster at {self._host}:{self._port} does not answer: {problem}")
             time.sleep(0.5)
+        if status == 504:
+            raise LateChange(f"{path}: {answer.get('message')}")
         if status >= 300:
             raise RuntimeError(f"{path}: {answer.get('message') or answer.get('error') or status}")
         return answer

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
-from knit_provider.yarn.container import CERTIFICATE, WORKER_SECRET, KeyValueStore, MasterClient
+from knit_provider.yarn.container import CERTIFICATE, WORKER_SECRET, KeyValueStore, LateChange, MasterClient
 from knit_provider.yarn.submission.secrets import new_secrets
 
 Answer = Callable[[bytes], "bytes | None"]
@@ -111,5 +111,5 @@ def test_what_may_be_said_twice_is(master: Master, store: KeyValueStore) -> None
 
 def test_a_change_that_is_not_safe_says_so(master: Master, store: KeyValueStore) -> None:
     master.script = [answer(504, error="LateJournal", message="it may be kept or not")]
-    with pytest.raises(RuntimeError, match="kept or not"):
+    with pytest.raises(LateChange, match="kept or not"):
         store.set("k", "v")
