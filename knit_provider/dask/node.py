@@ -224,8 +224,10 @@ class Node:
         async with scheduler:
             dashboard = scheduler.services.get("dashboard") if hasattr(scheduler, "services") else None
             said = {"address": scheduler.address, "dashboard": getattr(dashboard, "port", None)}
-            await asyncio.to_thread(self.store.set, CLUSTER_KEY, self.settings["cluster"])
-            await asyncio.to_thread(self.store.set, SCHEDULER_KEY, json.dumps(said))
+            for key, value in ((CLUSTER_KEY, self.settings["cluster"]), (SCHEDULER_KEY, json.dumps(said))):
+                # While HDFS is slow it is there all the same, for who looks for it now.
+                with contextlib.suppress(container.LateChange):
+                    await asyncio.to_thread(self.store.set, key, value)
             await scheduler.finished()
         return 0
 

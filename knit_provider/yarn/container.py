@@ -27,6 +27,9 @@ CERTIFICATE = "knit.certificate"
 # The ApplicationMaster holds a request for at most 20 s, which its HTTP server allows.
 LONGEST_POLL = 20.0
 
+# It answers a change once that is safe in HDFS, or after 10 s with an error.
+_ANSWER_SECONDS = 15.0
+
 Call = Callable[[str, Mapping[str, Any], float], "dict[str, Any]"]
 
 
@@ -43,6 +46,10 @@ class Change:
     key: str
     value: str | None
     version: int
+
+
+class LateChange(RuntimeError):
+    """A change is made, but not written to HDFS yet: an ApplicationMaster that is restarted now may not know of it."""
 
 
 class KeyValueStore:
@@ -80,6 +87,12 @@ class KeyValueStore:
 
         Returns:
             The number of the change.
+
+        Raises:
+            ConnectionError: in a container, with ``if_version``: the answer was lost, and the change may have been
+                made; it is not asked for again, which would refuse what has just been done. :meth:`get` tells.
+            LateChange: in a container: it is made, but would not yet outlive the ApplicationMaster.
+            RuntimeError: in a container: it was refused; says why. The owner gets a KnitError in both cases.
         """
         if not isinstance(value, str):
             raise TypeError(
@@ -88,7 +101,10 @@ class KeyValueStore:
         return int(self._send("set", _conditional({"key": key, "value": value}, if_version))["version"])
 
     def delete(self, key: str, *, if_version: int | None = None) -> bool:
-        """Delete a key; returns whether it was set."""
+        """Delete a key; returns whether it was set.
+
+        After a connection that broke the request is sent again, and False may mean that the first one did it.
+        """
         return bool(self._send("delete", _conditional({"key": key}, if_version))["deleted"])
 
     def list(self, prefix: str = "") -> dict[str, str]:
@@ -188,27 +204,41 @@ class MasterClient:
     def call(self, path: str, body: Mapping[str, Any], seconds: float = 0.0) -> dict[str, Any]:
         """Send a request and return its answer, tried again for 20 s where nobody answers.
 
+        One with a condition is sent once only: had it been done, it would refuse itself.
+
         Raises:
             ConnectionError: nobody answers.
+            LateChange: it was done, and is not safe yet.
             RuntimeError: the request was refused; says why.
         """
         deadline = time.monotonic() + 20
         while True:
+            sent = False
             try:
-                status, answer = self._once(path, body, 10 + seconds)
+                connection = self._connect(_ANSWER_SECONDS + seconds)
+                sent = True
+                status, answer = self._once(connection, path, body)
                 if status != 503:
                     break
                 problem = str(answer.get("message"))
             except (OSError, http.client.HTTPException, ValueError) as e:
                 problem = str(e) or type(e).__name__
+                if sent and "if_version" in body:
+                    raise ConnectionError(
+                        f"{path} of {body['key']!r} with if_version={body['if_version']}: the ApplicationMaster at "
+                        f"{self._host}:{self._port} was asked, and its answer was lost ({problem}). The change may "
+                        "have been made; get the key to know"
+                    ) from e
             if time.monotonic() > deadline:
                 raise ConnectionError(f"the ApplicationMaster at {self._host}:{self._port} does not answer: {problem}")
             time.sleep(0.5)
+        if status == 504:
+            raise LateChange(f"{path}: {answer.get('message')}")
         if status >= 300:
             raise RuntimeError(f"{path}: {answer.get('message') or answer.get('error') or status}")
         return answer
 
-    def _once(self, path: str, body: Mapping[str, Any], timeout: float) -> tuple[int, dict[str, Any]]:
+    def _connect(self, timeout: float) -> http.client.HTTPSConnection:
         # The certificate itself is compared, which is more than any authority could say of it.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
@@ -221,6 +251,15 @@ class MasterClient:
                 raise RuntimeError(
                     f"what answers at {self._host}:{self._port} is not this application's ApplicationMaster"
                 )
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _once(
+        self, connection: http.client.HTTPSConnection, path: str, body: Mapping[str, Any]
+    ) -> tuple[int, dict[str, Any]]:
+        try:
             connection.request("POST", path, json.dumps(body).encode(), {"Authorization": f"Bearer {self._secret}"})
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read() or b"{}")

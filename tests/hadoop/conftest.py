@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import requests
 
 from knit_provider import Knit
 from knit_provider.localcluster import LocalCluster
 from tests.hadoop.making import knits
+from tests.hadoop.support import superuser
 
 USER = "alice"
 
@@ -54,23 +53,14 @@ def home_with_quota(cluster: LocalCluster) -> Iterator[Callable[..., str]]:
     """Makes a user with a home directory and a quota on it, as the filesystem's superuser; gives the user's name."""
     made: list[str] = []
 
-    def superuser(method: str, path: str, op: str, **params: object) -> None:
-        answer = requests.request(
-            method,
-            f"http://{cluster.namenode_web}/webhdfs/v1{path}",
-            params={"op": op, "user.name": getpass.getuser(), **params},
-            timeout=30,
-        )
-        answer.raise_for_status()
-
     def make(**quota: int) -> str:
         user = f"q{uuid.uuid4().hex[:8]}"
         made.append(user)
-        superuser("PUT", f"/user/{user}", "MKDIRS", permission="700")
-        superuser("PUT", f"/user/{user}", "SETOWNER", owner=user)
-        superuser("PUT", f"/user/{user}", "SETQUOTA", **quota)
+        superuser(cluster, "PUT", f"/user/{user}", "MKDIRS", permission="700")
+        superuser(cluster, "PUT", f"/user/{user}", "SETOWNER", owner=user)
+        superuser(cluster, "PUT", f"/user/{user}", "SETQUOTA", **quota)
         return user
 
     yield make
     for user in made:
-        superuser("DELETE", f"/user/{user}", "DELETE", recursive="true")
+        superuser(cluster, "DELETE", f"/user/{user}", "DELETE", recursive="true")

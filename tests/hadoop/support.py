@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import getpass
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
+
+import requests
 
 from knit_provider.localcluster import LocalCluster
 from knit_provider.yarn.config import HadoopConf
@@ -23,6 +26,17 @@ def api_of(cluster: LocalCluster, user: str = "alice", **kwargs: object) -> YARN
 def session_of(cluster: LocalCluster, user: str = "alice", **kwargs: object) -> Session:
     """A session with the cluster as a user."""
     return Session(HadoopConf.load(hadoop_conf_dir=cluster.conf_dir), user=user, **kwargs)  # type: ignore[arg-type]
+
+
+def superuser(cluster: LocalCluster, method: str, path: str, op: str, **params: object) -> None:
+    """A request to WebHDFS by the filesystem's superuser, who is whoever runs the daemons."""
+    answer = requests.request(
+        method,
+        f"http://{cluster.namenode_web}/webhdfs/v1{path}",
+        params={"op": op, "user.name": getpass.getuser(), **params},
+        timeout=30,
+    )
+    answer.raise_for_status()
 
 
 def submit_shell(

@@ -12,7 +12,7 @@ from knit_provider.cli.exit_codes import exit_code
 from knit_provider.yarn import errors
 from knit_provider.yarn.application import Application, parse_result
 from knit_provider.yarn.control.lease import LeaseKeeper
-from knit_provider.yarn.errors import ApplicationMasterUnreachable, KnitError
+from knit_provider.yarn.errors import ApplicationMasterUnreachable, ClusterUnavailable, KnitError
 from knit_provider.yarn.html import stages, table
 from knit_provider.yarn.logs import SpooledLog
 from knit_provider.yarn.logs.spool import from_path, spooled_file
@@ -149,6 +149,13 @@ def test_a_lease_is_renewed_until_it_is_stopped() -> None:
 
 def test_a_lease_is_touched_where_the_port_is_blocked() -> None:
     lease = Lease(ApplicationMasterUnreachable("no way"))
+    assert lease.keeper.renew_once()
+    assert lease.touched == 1
+
+
+@pytest.mark.parametrize("trouble", [ClusterUnavailable("the ResourceManager is away"), KnitError("HTTP 500")])
+def test_a_lease_is_touched_whatever_else_keeps_the_request_from_its_end(trouble: KnitError) -> None:
+    lease = Lease(trouble)
     assert lease.keeper.renew_once()
     assert lease.touched == 1
 

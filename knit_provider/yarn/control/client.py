@@ -25,6 +25,9 @@ _SECRET = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
+# A change is answered once it is safe in HDFS, or after 10 s with an error: longer than that is waited for the answer.
+_KEEPING = 5.0
+
 
 @dataclass(frozen=True)
 class ControlCredentials:
@@ -82,7 +85,7 @@ class ControlClient:
         credentials: secret and certificate.
         locate: returns ``(host, port)`` of the ApplicationMaster that runs now, waiting for it where that is called
             for. Called on first use and again after a failed connection.
-        timeout: seconds for one request (default 10).
+        timeout: seconds for one request (default 10); a change has 5 s more.
         restart_seconds: how long a port that refuses is waited for, since a later attempt may be on its way
             (default 20).
     """
@@ -137,11 +140,11 @@ class ControlClient:
         if resources is not None:
             body["resources"] = dict(resources)
         # Sent once: a repeated delta would count twice.
-        return self._call("POST", "/v1/scale", body, repeat=delta is None)
+        return self._call("POST", "/v1/scale", body, repeat=delta is None, seconds=_KEEPING)
 
     def remove_containers(self, ids: Sequence[str]) -> dict[str, Any]:
         """Stop these containers and lower their services' targets."""
-        return self._call("POST", "/v1/containers/remove", {"ids": list(ids)})
+        return self._call("POST", "/v1/containers/remove", {"ids": list(ids)}, seconds=_KEEPING)
 
     def change_instances(
         self,
@@ -166,12 +169,12 @@ class ControlClient:
         body: dict[str, Any] = {"service": service, "add": list(add), "remove": list(remove)}
         if resources is not None:
             body["resources"] = dict(resources)
-        return self._call("POST", "/v1/instances", body)
+        return self._call("POST", "/v1/instances", body, seconds=_KEEPING)
 
     def kv(self, path: str, body: Mapping[str, Any], seconds: float = 0.0) -> dict[str, Any]:
         """A request to the key-value store, whose answer may take so many seconds longer than any other."""
         # Said twice, a condition on the version would refuse what it has just done itself.
-        return self._call("POST", path, body, repeat="if_version" not in body, seconds=seconds)
+        return self._call("POST", path, body, repeat="if_version" not in body, seconds=seconds + _KEEPING)
 
     def renew_lease(self) -> dict[str, Any]:
         """Keep a bound application alive for another lease period."""
@@ -179,7 +182,7 @@ class ControlClient:
 
     def release_lease(self) -> None:
         """Turn a bound application into a detached one."""
-        self._call("DELETE", "/v1/lease")
+        self._call("DELETE", "/v1/lease", seconds=_KEEPING)
 
     def set_progress(self, progress: float) -> None:
         """Report progress, 0 to 1, to the ResourceManager."""

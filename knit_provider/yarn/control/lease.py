@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable
 
-from knit_provider.yarn.errors import ApplicationMasterUnreachable, KnitError
+from knit_provider.yarn.errors import ClusterUnavailable, KnitError
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +25,10 @@ class LeaseKeeper:
 
     Args:
         app_id: YARN application id, for messages.
-        renew: asks the ApplicationMaster; raises ApplicationMasterUnreachable where it does not answer.
+        renew: asks the ApplicationMaster; raises a KnitError where it does not answer or cannot be found.
         touch: touches the lease file in staging, the second way.
-        ended: says whether the application has reached a terminal state, asked only when both ways have failed.
+        ended: says whether the application has reached a terminal state, asked where a refusal may mean that, or when
+            both ways have failed.
         interval: seconds between renewals.
     """
 
@@ -74,11 +75,13 @@ class LeaseKeeper:
             self._renew()
             self.failures = 0
             return True
-        except ApplicationMasterUnreachable as e:
-            first = e
+        except ClusterUnavailable as e:
+            # Whichever is away, the ApplicationMaster or the ResourceManager that knows where it is: the file serves.
+            first: KnitError = e
         except KnitError as e:
-            log.debug("lease of %s: %s", self.app_id, e)
-            return not self._ended()
+            if self._ended():
+                return False
+            first = e
         try:
             self._touch()
             self.failures = 0

@@ -36,7 +36,7 @@ class AppSecrets:
 
     Attributes:
         control: 256 random bits as base64url; whoever has it controls the application.
-        worker: another 256 bits, which containers get: they may report progress with it and no more.
+        worker: another 256 bits, which containers get: status, progress and the key-value store, and no more.
         key: private EC P-256 key of the control channel, PKCS#8 DER.
         certificate: its self-signed certificate, X.509 DER.
         shared: the submitter's own, which client and containers get.

@@ -69,7 +69,10 @@ class MemoryFiles:
         self._guard(path)
         if path not in self.nodes:
             raise RemoteFileNotFound(path)
-        return self.nodes[path][1]
+        content = self.nodes[path][1]
+        if len(content) > max_bytes:
+            raise ConfigurationError(f"{path} has more than the {max_bytes} bytes that are read at once")
+        return content
 
     def write_many(self, directory, files, overwrite=False, modified_ms=None):
         directory = self._full(directory)

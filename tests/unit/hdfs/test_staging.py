@@ -215,6 +215,41 @@ def test_the_end_of_one_that_was_killed_is_laid_beside_its_entry(files, paths):
     assert json.loads(files.read(paths.ledger(APP))) == ENTRY, "what its ApplicationMaster wrote is not touched"
 
 
+KILLED = ApplicationReport(id=APP, state="KILLED", final_status="KILLED", diagnostics="by bob", finished_ms=9)
+
+
+def launches(first, count):
+    entry = '{"event":"launch","container":"c%06d","service":"w","index":%d,"node":"%s:1","node_http":"n:2"}\n'
+    return "".join(entry % (i, i, "n" * 700) for i in range(first, first + count)).encode()
+
+
+def test_an_end_is_kept_where_the_journals_cannot_be_read(files, paths, monkeypatch, caplog):
+    monkeypatch.setattr("knit_provider.yarn.submission.journal._MAX_BYTES", 1000)
+    files.write_many(paths.staging(APP), {"journal-1": b"x" * 1001, "journal-1.2": launches(0, 1)})
+    write_entry(files, paths, json.dumps(ENTRY).encode())
+    note_end(files, paths, KILLED)
+    found = read_ledger(files, paths, APP).outcome
+    assert (found.final_status, found.diagnostics) == ("KILLED", "by bob")
+    assert [c.id for c in found.containers] == ["c000000"]
+    assert "journal-1 " in caplog.text
+
+
+def test_an_end_is_kept_where_there_are_no_journals(files, paths):
+    write_entry(files, paths, json.dumps(ENTRY).encode())
+    note_end(files, paths, KILLED)
+    assert read_ledger(files, paths, APP).outcome.final_status == "KILLED"
+
+
+def test_of_very_many_containers_the_last_are_kept_and_can_be_read(files, paths):
+    many = {f"journal-{attempt}": launches(attempt * 5000, 5000) for attempt in range(2, 11)}
+    files.write_many(paths.staging(APP), many)
+    write_entry(files, paths, json.dumps(ENTRY).encode())
+    note_end(files, paths, KILLED)
+    found = read_ledger(files, paths, APP).outcome
+    assert 5_000 < len(found.containers) <= 20_000
+    assert found.containers[-1].id == "c054999", "journal-10 comes after journal-9"
+
+
 def test_an_end_that_somebody_else_is_just_writing_is_none_yet(files, paths):
     write_entry(files, paths, json.dumps(ENTRY).encode())
     folder, _, name = paths.ledger(APP).rpartition("/")

@@ -137,7 +137,7 @@ final class ApplicationMaster {
       String obstacle)
       throws IOException, InterruptedException {
     Lease lease = new Lease(CLOCK, spec.bound, spec.leaseSeconds);
-    Journal journal = new Journal(attempt);
+    Journal journal = new Journal(attempt, CLOCK);
     ApplicationState application = new ApplicationState(spec, CLOCK, journal);
     Heartbeat[] heartbeat = new Heartbeat[1];
     ControlPanel panel =
@@ -150,7 +150,14 @@ final class ApplicationMaster {
             environment.containerId,
             () -> heartbeat[0].wake());
     heartbeat[0] =
-        new Heartbeat(registration, application, journal, CLOCK, panel::progress, this::leave);
+        new Heartbeat(
+            registration.client(),
+            attempt > 1,
+            application,
+            journal,
+            CLOCK,
+            panel::progress,
+            this::leave);
     state = application;
     registration.learnResourceTypes();
     String excess = application.limit(registration.maximum());

@@ -6,10 +6,9 @@ import io.knitprovider.am.store.JournalReader;
 import io.knitprovider.am.store.Ledger;
 import io.knitprovider.am.store.Staging;
 import java.io.IOException;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
+import java.util.function.Consumer;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.security.AccessControlException;
 import org.json.JSONObject;
@@ -31,7 +30,6 @@ final class Claiming {
   private final int attempt;
   private final String ownContainer;
   private final Runnable first;
-  private final List<JSONObject> past = new ArrayList<>();
   private final FutureTask<Void> work = new FutureTask<>(this::claimWithPatience, null);
   private volatile Staging staging;
   private volatile Ledger ledger;
@@ -78,25 +76,38 @@ final class Claiming {
     }
   }
 
-  /** A NameNode that restarts or is in safe mode is back soon; one that forbids is not. */
   private void claimWithPatience() {
+    try {
+      withPatience(
+          () -> {
+            first.run();
+            claimNow();
+          });
+    } catch (IOException e) {
+      throw new Unusable(e);
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private interface Work {
+    void run() throws IOException;
+  }
+
+  /** A NameNode that restarts or is in safe mode is back soon; one that forbids is not. */
+  private static void withPatience(Work work) throws IOException, InterruptedException {
     long until = Clock.SYSTEM.monotonicMs() + PATIENCE_MS;
     while (true) {
-      first.run();
       try {
-        claimNow();
+        work.run();
         return;
       } catch (IOException e) {
         if (e instanceof AccessControlException || Clock.SYSTEM.monotonicMs() > until) {
-          throw new Unusable(e);
+          throw e;
         }
         Log.warn("the filesystem cannot be used yet, trying again", e);
       }
-      try {
-        Thread.sleep(1_000);
-      } catch (InterruptedException e) {
-        throw new IllegalStateException(e);
-      }
+      Thread.sleep(1_000);
     }
   }
 
@@ -112,10 +123,6 @@ final class Claiming {
             attempt,
             ownContainer);
     Ledger.Claim found = ledger.claim();
-    if (found == Ledger.Claim.OURS && attempt > 1) {
-      past.clear();
-      past.addAll(JournalReader.before(attempt, staging));
-    }
     leaseAtStart = spec.bound ? staging.modified(LEASE_FILE) : 0;
     claim = found;
   }
@@ -138,9 +145,14 @@ final class Claiming {
     return leaseAtStart;
   }
 
-  /** What earlier attempts have written into their journals. */
-  List<JSONObject> past() {
-    return past;
+  /**
+   * Reads what earlier attempts have written into their journals.
+   *
+   * @param each told every entry, oldest first; all of them again where the filesystem was away
+   * @throws IOException what the filesystem said last, after two minutes
+   */
+  void readPast(Consumer<JSONObject> each) throws IOException, InterruptedException {
+    withPatience(() -> JournalReader.before(attempt, staging, each));
   }
 
   /** Null where the filesystem could not be opened. */

@@ -15,7 +15,8 @@ import org.json.JSONArray;
 import org.json.JSONObject;
 
 /**
- * What a caller can see and do, carried out. A change is answered once a later attempt knows it.
+ * What a caller can see and do, carried out. A change is answered once a later attempt would know
+ * of it, or with an error that says that one may not.
  */
 final class ControlPanel implements ControlActions {
 
@@ -122,9 +123,7 @@ final class ControlPanel implements ControlActions {
   @Override
   public void keep() {
     try {
-      if (!journal.awaitFlush(JOURNAL_PATIENCE_MS)) {
-        Log.warn("the journal is late: a next attempt may not know of the last change");
-      }
+      journal.mustFlush(JOURNAL_PATIENCE_MS);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }

@@ -23,9 +23,6 @@ final class Opening {
 
   private static final String AM_FILE = "am.json";
 
-  /** How long to wait for news of the containers that earlier attempts have launched. */
-  private static final long NEWS_MS = 10_000;
-
   private final ApplicationSpec spec;
   private final ApplicationState state;
   private final Journal journal;
@@ -61,9 +58,7 @@ final class Opening {
     try {
       claiming.await();
     } catch (IOException e) {
-      state.end(
-          Outcome.failed(
-              "The ApplicationMaster cannot use " + spec.stagingDir + ": " + Log.describe(e)));
+      endUnusable(e);
       return false;
     }
     if (claiming.claim() == Ledger.Claim.TAKEN) {
@@ -85,33 +80,54 @@ final class Opening {
             .put("attempt", attempt)
             .put("container", ownContainer));
     if (attempt > 1) {
-      recover(claiming.past(), survivors, heartbeat, lease);
+      try {
+        claiming.readPast(recovery::replay);
+      } catch (IOException e) {
+        endUnusable(e);
+        return false;
+      }
+      recover(survivors, heartbeat, lease);
       panel.recovered();
     }
-    journal.open(claiming.staging());
+    journal.open(claiming.staging(), this::endUnwritable);
     return state.outcome() == null;
   }
 
-  private void recover(
-      List<JSONObject> past, List<Container> survivors, Heartbeat heartbeat, Lease lease) {
-    recovery.replay(past);
+  private void endUnusable(IOException why) {
+    state.end(
+        Outcome.failed(
+            "The ApplicationMaster cannot use " + spec.stagingDir + ": " + Log.describe(why)));
+  }
+
+  /** Nothing is launched that is not written down first, so nothing would ever come of it. */
+  private void endUnwritable(String why) {
+    state.end(
+        Outcome.failed(
+            "The ApplicationMaster cannot write its journal in "
+                + spec.stagingDir
+                + ", without which it may launch nothing: "
+                + why));
+  }
+
+  private void recover(List<Container> survivors, Heartbeat heartbeat, Lease lease) {
+    recovery.replayed();
     if (recovery.detached()) {
       lease.detach();
     }
     if (recovery.outcome() != null) {
       state.end(recovery.outcome());
     }
-    heartbeat.onSurvivors(later -> adopt(later, heartbeat));
     adopt(survivors, heartbeat);
+    heartbeat.recovered(later -> adopt(later, heartbeat));
     Log.info(
         "took over from an earlier attempt: "
             + survivors.size()
             + " containers run on, "
-            + recovery.unheard()
+            + recovery.unheard().size()
             + " not heard of yet");
     state.begin();
     heartbeat.wake();
-    if (recovery.unheard() > 0) {
+    if (!recovery.unheard().isEmpty()) {
       Thread waiter = new Thread(() -> giveUpLater(heartbeat), "recovery");
       waiter.setDaemon(true);
       waiter.start();
@@ -132,9 +148,11 @@ final class Opening {
 
   private void giveUpLater(Heartbeat heartbeat) {
     try {
-      long until = Clock.SYSTEM.monotonicMs() + NEWS_MS;
-      while (recovery.unheard() > 0 && Clock.SYSTEM.monotonicMs() < until) {
+      Set<String> unheard = recovery.unheard();
+      while (!unheard.isEmpty()
+          && !Silence.tells(unheard, ownContainer, heartbeat.steadyMs(), heartbeat.wasAlone())) {
         Thread.sleep(200);
+        unheard = recovery.unheard();
       }
       recovery.giveUp();
       heartbeat.wake();

@@ -3,7 +3,7 @@ package io.knitprovider.am;
 /** A clock that stands still until it is moved. */
 public final class FakeClock implements Clock {
 
-  private long now = 1_000_000;
+  private volatile long now = 1_000_000;
 
   @Override
   public long wallMs() {

@@ -46,23 +46,34 @@ public final class Heartbeat {
   private final NodeExclusion exclusion = new NodeExclusion();
   private final Pace pace;
   private final Thread thread = new Thread(this::run, "heartbeat");
-  private Consumer<List<Container>> onSurvivors = containers -> {};
+  private final Contact contact = new Contact();
+
+  /** What came before earlier attempts' decisions were known; YARN says it once. */
+  private final List<AllocateResponse> heldBack = new ArrayList<>();
+
+  /** Told of earlier attempts' containers that turn up; null until their decisions are known. */
+  private Consumer<List<Container>> onSurvivors;
+
   private Launcher launcher;
   private boolean woken;
   private boolean stopped;
   private long failingSince = -1;
 
   /**
+   * @param takesOver whether earlier attempts' decisions are yet to be read: until {@link
+   *     #recovered} nothing is made of what YARN says of their containers
    * @param onDisowned what to do when the ResourceManager does not know this attempt any more
    */
   public Heartbeat(
-      Registration registration,
+      AMRMClient<ContainerRequest> client,
+      boolean takesOver,
       ApplicationState state,
       Journal journal,
       Clock clock,
       DoubleSupplier progress,
       Runnable onDisowned) {
-    this.client = registration.client();
+    this.client = client;
+    this.onSurvivors = takesOver ? null : containers -> {};
     this.requests = new ContainerRequests(client);
     this.state = state;
     this.journal = journal;
@@ -72,16 +83,40 @@ public final class Heartbeat {
     this.pace = new Pace(clock.monotonicMs());
   }
 
-  /** Who is told of earlier attempts' containers that turn up late, after the RM's own restart. */
-  public synchronized void onSurvivors(Consumer<List<Container>> consumer) {
-    onSurvivors = consumer;
+  /**
+   * Earlier attempts' decisions are known: what YARN has said of their containers is taken now.
+   *
+   * @param consumer told of their containers that turn up late, as after the RM's own restart
+   */
+  public void recovered(Consumer<List<Container>> consumer) {
+    contact.begin();
+    synchronized (this) {
+      onSurvivors = consumer;
+    }
+    wake();
+  }
+
+  /** For how long the ResourceManager has answered without a break since {@link #recovered}. */
+  public long steadyMs() {
+    return contact.steadyMs();
+  }
+
+  /** Whether the ResourceManager was away at any time. */
+  public boolean wasAlone() {
+    return contact.wasBroken();
   }
 
   /** Sends the first requests at once, and goes on in a thread of its own. */
   public void start(Configuration conf, LaunchContexts contexts) {
     launcher =
         new Launcher(
-            conf, contexts, state, exclusion, client::getClusterNodeCount, clock, this::wake);
+            () -> Launcher.client(conf),
+            contexts,
+            state,
+            exclusion,
+            client::getClusterNodeCount,
+            clock,
+            this::wake);
     thread.setDaemon(true);
     thread.start();
   }
@@ -170,8 +205,10 @@ public final class Heartbeat {
     woken = false;
   }
 
-  private void beat() throws YarnException, IOException {
+  /** One heartbeat. */
+  void beat() throws YarnException, IOException {
     long now = clock.monotonicMs();
+    takeHeldBack();
     for (ContainerRecord record : state.takeStops()) {
       client.releaseAssignedContainer(ContainerId.fromString(record.id));
       launcher.stop(ContainerId.fromString(record.id), nodeId(record.node));
@@ -182,29 +219,49 @@ public final class Heartbeat {
     }
     exclusion.expire(now);
     client.updateBlacklist(exclusion.takeAdded(), exclusion.takeRemoved());
-    AllocateResponse response = client.allocate((float) progress.getAsDouble());
+    AllocateResponse response = allocate();
     if (response.getAMCommand() == AMCommand.AM_SHUTDOWN) {
       throw new ApplicationAttemptNotFoundException("told to shut down");
     }
-    takeSurvivors(response.getContainersFromPreviousAttempts());
-    takeCompleted(response.getCompletedContainersStatuses());
-    takeAllocated(response.getAllocatedContainers());
+    heldBack.add(response);
+    takeHeldBack();
+  }
+
+  private AllocateResponse allocate() throws YarnException, IOException {
+    long asked = clock.monotonicMs();
+    try {
+      AllocateResponse response = client.allocate((float) progress.getAsDouble());
+      contact.answered(asked, clock.monotonicMs());
+      return response;
+    } catch (YarnException | IOException e) {
+      contact.failed();
+      throw e;
+    }
+  }
+
+  private void takeHeldBack() {
+    Consumer<List<Container>> consumer;
+    synchronized (this) {
+      consumer = onSurvivors;
+    }
+    if (consumer == null) {
+      return;
+    }
+    for (AllocateResponse response : heldBack) {
+      List<Container> survivors = response.getContainersFromPreviousAttempts();
+      if (survivors != null && !survivors.isEmpty()) {
+        consumer.accept(survivors);
+      }
+      takeCompleted(response.getCompletedContainersStatuses());
+      takeAllocated(response.getAllocatedContainers());
+    }
+    heldBack.clear();
   }
 
   private static NodeId nodeId(String node) {
     int colon = node.lastIndexOf(':');
     return NodeId.newInstance(
         node.substring(0, colon), Integer.parseInt(node.substring(colon + 1)));
-  }
-
-  private void takeSurvivors(List<Container> containers) {
-    Consumer<List<Container>> consumer;
-    synchronized (this) {
-      consumer = onSurvivors;
-    }
-    if (containers != null && !containers.isEmpty()) {
-      consumer.accept(containers);
-    }
   }
 
   private void takeCompleted(List<ContainerStatus> statuses) {
@@ -218,7 +275,9 @@ public final class Heartbeat {
       }
       pace.event(now);
       ExitVerdict verdict = ExitVerdict.of(status.getExitStatus());
-      exclusion.note(node, verdict.blame, client.getClusterNodeCount(), now);
+      if (state.isReplaceable(id)) {
+        exclusion.note(node, verdict.blame, client.getClusterNodeCount(), now);
+      }
       state.completed(id, status.getExitStatus(), status.getDiagnostics());
       boolean failed = verdict.kind == ExitVerdict.Kind.FAILED;
       if (failed || statuses.size() <= MOST_LINES) {

@@ -4,7 +4,7 @@ import io.knitprovider.am.Clock;
 import io.knitprovider.am.Log;
 import io.knitprovider.am.state.ApplicationState;
 import io.knitprovider.am.state.ContainerRecord;
-import io.knitprovider.am.state.ExitVerdict;
+import io.knitprovider.am.state.ExitVerdict.Blame;
 import java.io.IOException;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -18,9 +18,11 @@ import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.IntSupplier;
+import java.util.function.Supplier;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.yarn.api.records.Container;
 import org.apache.hadoop.yarn.api.records.ContainerId;
+import org.apache.hadoop.yarn.api.records.ContainerLaunchContext;
 import org.apache.hadoop.yarn.api.records.NodeId;
 import org.apache.hadoop.yarn.client.api.NMClient;
 import org.apache.hadoop.yarn.exceptions.YarnException;
@@ -39,17 +41,18 @@ public final class Launcher {
   private final IntSupplier nodes;
   private final Clock clock;
   private final Runnable wake;
-  private final NMClient client;
+  private final NodeClients clients;
   private final Map<String, Container> given = new ConcurrentHashMap<>();
   private final ThreadPoolExecutor pool;
   private final ScheduledExecutorService watchdog;
 
   /**
+   * @param client makes what speaks to the NodeManagers, started
    * @param nodes how many nodes the cluster has
    * @param wake makes the heartbeat look at once for what is to be done
    */
   Launcher(
-      Configuration conf,
+      Supplier<NMClient> client,
       LaunchContexts contexts,
       ApplicationState state,
       NodeExclusion exclusion,
@@ -62,16 +65,22 @@ public final class Launcher {
     this.nodes = nodes;
     this.clock = clock;
     this.wake = wake;
-    client = NMClient.createNMClient();
-    // Containers outlive this attempt, for the next one to take over.
-    client.cleanupRunningContainersOnStop(false);
-    client.init(conf);
-    client.start();
     pool =
         new ThreadPoolExecutor(
             THREADS, THREADS, 10, TimeUnit.SECONDS, new LinkedBlockingQueue<>(), daemon("launch"));
     pool.allowCoreThreadTimeOut(true);
     watchdog = Executors.newSingleThreadScheduledExecutor(daemon("launch-watchdog"));
+    clients = new NodeClients(client, watchdog);
+  }
+
+  /** Hadoop's own client. */
+  static NMClient client(Configuration conf) {
+    NMClient client = NMClient.createNMClient();
+    // Containers outlive this attempt, for the next one to take over.
+    client.cleanupRunningContainersOnStop(false);
+    client.init(conf);
+    client.start();
+    return client;
   }
 
   private static ThreadFactory daemon(String name) {
@@ -108,7 +117,8 @@ public final class Launcher {
         watchdog.schedule(
             () -> {
               if (over.compareAndSet(false, true)) {
-                failed(record, false, "no answer from " + record.node + " within 30 s");
+                failed(
+                    record, false, Blame.AT_ONCE, "no answer from " + record.node + " within 30 s");
                 launching.interrupt();
               }
             },
@@ -124,27 +134,33 @@ public final class Launcher {
 
   /** Talks to the NodeManager; what there is to report comes back, for whoever is in time. */
   private Runnable start(ContainerRecord record, Container container) {
+    ContainerLaunchContext context;
     try {
-      client.startContainer(container, contexts.build(record));
+      context = contexts.build(record);
+    } catch (RuntimeException e) {
+      return () -> failed(record, true, Blame.NONE, Log.describe(e));
+    }
+    try {
+      clients.forLaunch().startContainer(container, context);
       return () -> {
         Log.debug("launched " + record.id + " on " + record.node);
         if (state.started(record.id)) {
           wake.run();
         }
       };
-    } catch (IOException e) {
-      return () -> failed(record, false, Log.describe(e));
     } catch (YarnException e) {
-      return () -> failed(record, true, Log.describe(e));
-    } catch (RuntimeException e) {
-      return () -> failed(record, true, Log.describe(e));
+      // A no that need not be the node's fault: the ResourceManager was started anew, a clock is
+      // wrong. What is wrong with the program or its files shows later, as the container's end.
+      return () -> failed(record, false, Blame.WHEN_REPEATED, Log.describe(e));
+    } catch (IOException | RuntimeException e) {
+      return () -> failed(record, false, Blame.AT_ONCE, Log.describe(e));
     }
   }
 
-  private void failed(ContainerRecord record, boolean fault, String message) {
+  private void failed(ContainerRecord record, boolean fault, Blame blame, String message) {
     Log.warn("launching " + record.id + " on " + record.node + " failed: " + message);
-    if (!fault) {
-      exclusion.note(record.node, ExitVerdict.Blame.AT_ONCE, nodes.getAsInt(), clock.monotonicMs());
+    if (state.isReplaceable(record.id)) {
+      exclusion.note(record.node, blame, nodes.getAsInt(), clock.monotonicMs());
     }
     state.launchFailed(record.id, fault, message);
     wake.run();
@@ -159,7 +175,7 @@ public final class Launcher {
 
   private void stopNow(ContainerId container, NodeId node) {
     try {
-      client.stopContainer(container, node);
+      clients.current().stopContainer(container, node);
     } catch (IOException | YarnException | RuntimeException e) {
       // It may have ended by itself, or its node is gone. The ResourceManager ends it as well.
       Log.debug("stopping " + container + " failed: " + Log.describe(e));

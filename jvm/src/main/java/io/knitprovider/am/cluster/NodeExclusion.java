@@ -1,5 +1,6 @@
 package io.knitprovider.am.cluster;
 
+import io.knitprovider.am.Log;
 import io.knitprovider.am.state.ExitVerdict;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -37,6 +38,15 @@ final class NodeExclusion {
       excludedAt.put(node, now);
       failures.remove(node);
       added.addAll(names(node));
+      Log.info(
+          "asking YARN for no container on "
+              + node
+              + " for "
+              + EXPIRY_MS / 60_000
+              + " minutes: "
+              + (blame == ExitVerdict.Blame.AT_ONCE
+                  ? "the node is not well"
+                  : count + " containers failed there"));
     }
   }
 

@@ -45,7 +45,7 @@ public final class Registration {
     client.start();
   }
 
-  AMRMClient<ContainerRequest> client() {
+  public AMRMClient<ContainerRequest> client() {
     return client;
   }
 

@@ -2,6 +2,7 @@ package io.knitprovider.am.control;
 
 import io.knitprovider.am.spec.Resources;
 import io.knitprovider.am.state.KeyValueStore;
+import io.knitprovider.am.state.LateJournal;
 import io.knitprovider.am.state.Outcome;
 import java.util.List;
 import org.json.JSONArray;
@@ -24,7 +25,11 @@ public interface ControlActions {
 
   KeyValueStore values();
 
-  /** Returns once a later attempt would know of all changes so far. */
+  /**
+   * Returns once a later attempt would know of all changes so far.
+   *
+   * @throws LateJournal when that takes too long
+   */
   void keep();
 
   /** Milliseconds left, or null where the application is not bound. */

@@ -2,6 +2,7 @@ package io.knitprovider.am.control;
 
 import io.knitprovider.am.Log;
 import io.knitprovider.am.spec.Resources;
+import io.knitprovider.am.state.LateJournal;
 import io.knitprovider.am.state.Outcome;
 import io.knitprovider.am.state.UnknownContainer;
 import io.knitprovider.am.state.VersionConflict;
@@ -52,6 +53,9 @@ final class ControlApi {
       return ControlReply.error(404, "UnknownContainer", e.getMessage());
     } catch (VersionConflict e) {
       return ControlReply.error(409, "VersionConflict", e.getMessage());
+    } catch (LateJournal e) {
+      // Not 503: that says that nothing was done, and that the request may be repeated.
+      return ControlReply.error(504, "LateJournal", e.getMessage());
     } catch (RuntimeException e) {
       Log.error(request + " failed", e);
       return ControlReply.error(500, "Internal", Log.describe(e));

@@ -21,7 +21,7 @@ public final class ControlSecrets {
   /** Who a caller is, by the secret that it shows. */
   enum Role {
     OWNER,
-    /** A container of the application: it may look and report progress. */
+    /** A container of the application: it may look, report progress and use the store. */
     WORKER,
     STRANGER
   }

@@ -37,8 +37,12 @@ public final class LeaseWatch {
     this.lookedAt = clock.monotonicMs();
   }
 
-  /** Starts a thread for each of the two tasks: the filesystem may hang, the clock does not. */
+  /**
+   * Starts a thread for each of the two tasks: the filesystem may hang, the clock does not. The
+   * lease begins anew: until the filesystem was there, nobody could have renewed it by the file.
+   */
   public void start() {
+    lease.renew();
     daemon("lease-file", this::lookAtFile);
     daemon("lease", this::lookAtClock);
   }

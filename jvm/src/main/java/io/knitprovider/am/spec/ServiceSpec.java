@@ -54,6 +54,11 @@ public final class ServiceSpec {
     this.position = from.position;
   }
 
+  /** Whether only some of the cluster's nodes will do. */
+  public boolean isTied() {
+    return !nodeLabel.isEmpty() || (!relaxLocality && !(nodes.isEmpty() && racks.isEmpty()));
+  }
+
   /** The fields on their way from JSON into a service. */
   static final class Builder {
     String name;

@@ -400,6 +400,21 @@ public final class ApplicationState {
     return record == null || !record.isActive() ? null : record.node;
   }
 
+  /**
+   * Whether the container's node can be done without. Not where few nodes will do for its service,
+   * or where another one is tied to that very node: it would wait, and nobody would know for what.
+   */
+  public synchronized boolean isReplaceable(String id) {
+    ContainerRecord record = book.get(id);
+    if (record == null || services.get(record.service).spec.isTied()) {
+      return false;
+    }
+    int colon = record.node.lastIndexOf(':');
+    String host = colon < 0 ? record.node : record.node.substring(0, colon);
+    return services.values().stream()
+        .noneMatch(service -> service.spec.isTied() && service.spec.nodes.contains(host));
+  }
+
   /** One line about a container, for the log. */
   public synchronized String describe(String id) {
     ContainerRecord record = book.get(id);

@@ -176,7 +176,9 @@ public final class KeyValueStore {
   public void giveUp(CompletableFuture<JSONObject> answer) {
     JSONObject nothing;
     synchronized (this) {
-      waiters.removeIf(waiter -> waiter.answer == answer);
+      if (!waiters.removeIf(waiter -> waiter.answer == answer)) {
+        return; // a change has come in time, and whoever made it is about to answer
+      }
       nothing = changes(new JSONArray(), false);
     }
     answer.complete(nothing);

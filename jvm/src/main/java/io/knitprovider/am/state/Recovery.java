@@ -4,7 +4,6 @@ import io.knitprovider.am.spec.Resources;
 import io.knitprovider.common.Json;
 import java.util.Collection;
 import java.util.HashSet;
-import java.util.List;
 import java.util.Set;
 import org.json.JSONObject;
 
@@ -26,13 +25,18 @@ public final class Recovery {
   }
 
   /**
-   * Applies the entries of all earlier attempts, oldest first. Applying one twice changes nothing.
+   * Applies one entry of an earlier attempt; all of them, oldest first. Applying all of them again
+   * changes nothing.
    */
-  public void replay(List<JSONObject> entries) {
+  public void replay(JSONObject entry) {
     synchronized (state) {
-      for (JSONObject entry : entries) {
-        apply(entry);
-      }
+      apply(entry);
+    }
+  }
+
+  /** All entries have been applied. */
+  public void replayed() {
+    synchronized (state) {
       state.values.leap();
       state.book.active().forEach(record -> unheard.add(record.id));
     }
@@ -180,11 +184,11 @@ public final class Recovery {
     }
   }
 
-  /** Launches of earlier attempts of which nobody has heard. */
-  public int unheard() {
+  /** Containers that earlier attempts launched and of which nobody has heard. */
+  public Set<String> unheard() {
     synchronized (state) {
       unheard.removeIf(id -> !state.book.get(id).isActive());
-      return unheard.size();
+      return new HashSet<>(unheard);
     }
   }
 

@@ -1,7 +1,10 @@
 package io.knitprovider.am.store;
 
+import io.knitprovider.am.Clock;
 import io.knitprovider.am.Log;
 import io.knitprovider.am.state.JournalSink;
+import io.knitprovider.am.state.LateJournal;
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
@@ -10,7 +13,10 @@ import java.util.Deque;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.hdfs.protocol.QuotaExceededException;
+import org.apache.hadoop.security.AccessControlException;
 import org.json.JSONObject;
 
 /**
@@ -25,6 +31,12 @@ public final class Journal implements JournalSink {
 
   private static final long MOST_PAUSE_MS = 10_000;
 
+  /** How long the filesystem may be away; as long as YARN waits for a ResourceManager. */
+  static final long PATIENCE_MS = 900_000;
+
+  /** A quota may be used up for a moment, by blocks that count as full while they are written. */
+  static final long QUOTA_PATIENCE_MS = 120_000;
+
   /** A decision, or something that waits for all decisions before it to be safe. */
   private static final class Item {
     final byte[] line;
@@ -37,19 +49,28 @@ public final class Journal implements JournalSink {
   }
 
   private final int attempt;
+  private final Clock clock;
   private final Deque<Item> queue = new ArrayDeque<>();
   private Staging staging;
+  private Consumer<String> onUnwritable;
   private long written;
   private boolean closing;
   private Thread writer;
 
-  public Journal(int attempt) {
+  public Journal(int attempt, Clock clock) {
     this.attempt = attempt;
+    this.clock = clock;
   }
 
-  /** Begins to write; what came in before follows at once. */
-  public synchronized void open(Staging target) {
+  /**
+   * Begins to write; what came in before follows at once.
+   *
+   * @param unwritable told once, on the journal's thread, why it is no use waiting for a file that
+   *     cannot be written; there are tries all the same
+   */
+  public synchronized void open(Staging target, Consumer<String> unwritable) {
     staging = target;
+    onUnwritable = unwritable;
     writer = new Thread(this::run, "journal");
     writer.setDaemon(true);
     writer.start();
@@ -80,6 +101,22 @@ public final class Journal implements JournalSink {
     return flushed.await(timeoutMs, TimeUnit.MILLISECONDS);
   }
 
+  /**
+   * As {@link #awaitFlush}, for who has to answer.
+   *
+   * @throws LateJournal when it takes longer
+   */
+  public void mustFlush(long timeoutMs) throws InterruptedException {
+    if (!awaitFlush(timeoutMs)) {
+      Log.warn("the journal is late: a next attempt may not know of the last change");
+      throw new LateJournal(
+          "the change is made, but has not been written to HDFS within "
+              + timeoutMs / 1000
+              + " s: should the ApplicationMaster be restarted now, it may be kept or not. Look at"
+              + " what is there before you make it again");
+    }
+  }
+
   /** Writes what is left, for at most so long, and ends. */
   public void close(long timeoutMs) throws InterruptedException {
     Thread ending;
@@ -95,8 +132,11 @@ public final class Journal implements JournalSink {
 
   private void run() {
     FSDataOutputStream out = null;
-    int part = 0;
+    int part = 1;
+    boolean holds = false; // whether the part has entries that are safe
     long pause = 100;
+    long failingSince = -1;
+    boolean said = false;
     List<Item> batch = new ArrayList<>();
     while (true) {
       try {
@@ -104,8 +144,10 @@ public final class Journal implements JournalSink {
           break;
         }
         if (out == null) {
-          part++;
-          out = staging.create(staging.path(name(attempt, part)));
+          part += holds ? 1 : 0;
+          holds = false;
+          // What a try has left that came to nothing is written over: the entries are all here.
+          out = staging.createAnew(staging.path(name(attempt, part)));
         }
         for (Item item : batch) {
           if (item.line != null) {
@@ -113,9 +155,16 @@ public final class Journal implements JournalSink {
           }
         }
         out.hflush();
+        holds = true;
         pause = 100;
+        failingSince = -1;
       } catch (IOException e) {
         Log.warn("the journal cannot be written, trying again in " + pause + " ms", e);
+        failingSince = failingSince < 0 ? clock.monotonicMs() : failingSince;
+        if (!said && clock.monotonicMs() - failingSince >= patience(e, out == null)) {
+          said = true;
+          onUnwritable.accept(Log.describe(e));
+        }
         closeQuietly(out);
         out = null;
         if (!sleep(pause)) {
@@ -129,6 +178,22 @@ public final class Journal implements JournalSink {
       done.forEach(Journal::runAfter);
     }
     closeQuietly(out);
+  }
+
+  /** Who forbids, or has removed the folder, will not think better of it. */
+  private static long patience(IOException error, boolean creating) {
+    for (Throwable cause = error; cause != null; cause = cause.getCause()) {
+      if (cause instanceof AccessControlException) {
+        return 0;
+      }
+      if (cause instanceof QuotaExceededException) {
+        return QUOTA_PATIENCE_MS;
+      }
+      if (cause instanceof FileNotFoundException && creating) {
+        return 0;
+      }
+    }
+    return PATIENCE_MS;
   }
 
   private static void runAfter(Item item) {

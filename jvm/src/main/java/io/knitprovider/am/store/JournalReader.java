@@ -1,9 +1,12 @@
 package io.knitprovider.am.store;
 
 import io.knitprovider.am.Log;
+import java.io.BufferedReader;
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import org.json.JSONException;
 import org.json.JSONObject;
 
@@ -12,9 +15,14 @@ public final class JournalReader {
 
   private JournalReader() {}
 
-  /** The entries of all attempts before this one, oldest first. */
-  public static List<JSONObject> before(int attempt, Staging staging) throws IOException {
-    List<JSONObject> entries = new ArrayList<>();
+  /**
+   * Reads the entries of all attempts before this one, oldest first and one at a time: there may be
+   * more of them than memory holds.
+   *
+   * @param each told every entry; after a throw, all of them again by the next call
+   */
+  public static void before(int attempt, Staging staging, Consumer<JSONObject> each)
+      throws IOException {
     List<int[]> parts = new ArrayList<>();
     for (String name : staging.names(Journal.PREFIX)) {
       int[] part = parse(name);
@@ -30,35 +38,40 @@ public final class JournalReader {
         current = part[0];
         last = 0;
       }
-      String text = staging.read(staging.path(Journal.name(part[0], part[1])));
-      last = parse(text == null ? "" : text, last, entries);
+      try (BufferedReader lines = staging.lines(staging.path(Journal.name(part[0], part[1])))) {
+        last = parse(lines, last, each);
+      } catch (FileNotFoundException e) {
+        Log.warn("a part of the journal is gone", e);
+      }
     }
-    return entries;
   }
 
   /**
-   * Adds the entries of one file.
+   * Tells the entries of one file.
    *
    * @param last number of the attempt's last entry so far: a new part repeats some of the old one's
    * @return number of its last entry now
    */
-  static long parse(String text, long last, List<JSONObject> entries) {
+  private static long parse(BufferedReader lines, long last, Consumer<JSONObject> each)
+      throws IOException {
     long newest = last;
-    for (String line : text.split("\n")) {
+    for (String line = lines.readLine(); line != null; line = lines.readLine()) {
       if (line.isEmpty()) {
         continue;
       }
+      JSONObject entry;
       try {
-        JSONObject entry = new JSONObject(line);
-        long number = entry.optLong("n", 0);
-        if (number > newest) {
-          newest = number;
-          entries.add(entry);
-        }
+        entry = new JSONObject(line);
       } catch (JSONException e) {
         // The last line of an attempt that was killed while it wrote. Whatever was to follow the
         // entry waited for the whole line, so nothing has come of it.
         Log.info("skipping a journal line that was never finished");
+        continue;
+      }
+      long number = entry.optLong("n", 0);
+      if (number > newest) {
+        newest = number;
+        each.accept(entry);
       }
     }
     return newest;

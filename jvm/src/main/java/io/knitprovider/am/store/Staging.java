@@ -1,9 +1,11 @@
 package io.knitprovider.am.store;
 
+import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InputStreamReader;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -113,6 +115,14 @@ public final class Staging {
         path, EnumSet.of(CreateFlag.CREATE), Options.CreateOpts.perms(PRIVATE_FILE));
   }
 
+  /** As {@link #create}, in place of a file that may be there. */
+  FSDataOutputStream createAnew(Path path) throws IOException {
+    return files.create(
+        path,
+        EnumSet.of(CreateFlag.CREATE, CreateFlag.OVERWRITE),
+        Options.CreateOpts.perms(PRIVATE_FILE));
+  }
+
   /** The file's text, or null where there is none. It may still be open for writing elsewhere. */
   String read(Path path) throws IOException {
     try (InputStream in = files.open(path)) {
@@ -125,6 +135,11 @@ public final class Staging {
     } catch (FileNotFoundException e) {
       return null;
     }
+  }
+
+  /** The file's lines, from a stream to be closed. It may still be open for writing elsewhere. */
+  BufferedReader lines(Path path) throws IOException {
+    return new BufferedReader(new InputStreamReader(files.open(path), StandardCharsets.UTF_8));
   }
 
   /** Names of the folder's files that begin so. */

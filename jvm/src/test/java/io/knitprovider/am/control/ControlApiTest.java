@@ -117,6 +117,14 @@ class ControlApiTest {
   }
 
   @Test
+  void aChangeThatIsNotSafeYetIsNotCalledDone() {
+    actions.late = true;
+    ControlReply reply = owner("POST", "/v1/kv/set", "{\"key\":\"k\",\"value\":\"v\"}");
+    assertEquals(504, reply.status, "not 503, which invites to say it again");
+    assertEquals("it may be kept or not", reply.body.getString("message"));
+  }
+
+  @Test
   void aConditionThatDoesNotHoldIsAConflict() {
     String onlyIfNew = "{\"key\":\"k\",\"value\":\"x\",\"if_version\":0}";
     assertEquals(200, owner("POST", "/v1/kv/set", onlyIfNew).status);

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.knitprovider.am.FakeClock;
 import java.io.IOException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 
 class LeaseTest {
@@ -96,5 +97,15 @@ class LeaseTest {
     clock.pass(60_000);
     watch.lookAtFileIfDue();
     assertEquals(30_000L, lease.remainingMs());
+  }
+
+  @Test
+  void theLeaseBeginsAnewWhenTheFileCanFirstBeLookedAt() {
+    clock.pass(100_000); // while the filesystem was away
+    AtomicBoolean expired = new AtomicBoolean();
+    new LeaseWatch(lease, clock, () -> 0, 0, () -> expired.set(true)).start();
+    assertEquals(90_000L, lease.remainingMs());
+    assertFalse(expired.get());
+    lease.detach(); // ends the two threads
   }
 }

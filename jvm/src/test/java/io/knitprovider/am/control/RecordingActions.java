@@ -2,6 +2,7 @@ package io.knitprovider.am.control;
 
 import io.knitprovider.am.spec.Resources;
 import io.knitprovider.am.state.KeyValueStore;
+import io.knitprovider.am.state.LateJournal;
 import io.knitprovider.am.state.Outcome;
 import io.knitprovider.am.state.UnknownContainer;
 import java.util.ArrayList;
@@ -19,6 +20,7 @@ final class RecordingActions implements ControlActions {
   boolean recovering;
   boolean ending;
   boolean broken;
+  boolean late;
   Long remaining;
 
   @Override
@@ -64,6 +66,9 @@ final class RecordingActions implements ControlActions {
   @Override
   public void keep() {
     calls.add("keep");
+    if (late) {
+      throw new LateJournal("it may be kept or not");
+    }
   }
 
   @Override

@@ -75,6 +75,16 @@ class KeyValueStoreTest {
   }
 
   @Test
+  void aChangeThatComesWithTheEndOfTheWaitIsNotLost() {
+    CompletableFuture<JSONObject> first = store.changed("k", true, 0);
+    CompletableFuture<JSONObject> second = store.changed("k", true, 0);
+    // The second's time is up after the change was made and before it has been told.
+    first.thenAccept(news -> store.giveUp(second));
+    store.set("k", "x", null);
+    assertEquals(1, second.join().getJSONArray("changes").length());
+  }
+
+  @Test
   void theStoreHasLimits() {
     for (String key : new String[] {"", "a\nb", text(513)}) {
       assertThrows(InvalidInput.class, () -> store.set(key, "x", null));

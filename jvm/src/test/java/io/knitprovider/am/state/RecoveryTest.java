@@ -48,8 +48,9 @@ class RecoveryTest {
     journal.forEach(entry -> read.add(new JSONObject(entry.toString())));
     second = new ApplicationState(spec, clock, entry -> {});
     recovery = new Recovery(second);
-    recovery.replay(read);
-    recovery.replay(read); // once more, as a journal's new part may repeat the old one's end
+    read.forEach(recovery::replay);
+    read.forEach(recovery::replay); // once more, as after a filesystem that was away meanwhile
+    recovery.replayed();
     if (recovery.outcome() != null) {
       second.end(recovery.outcome());
     }
@@ -77,7 +78,7 @@ class RecoveryTest {
     takeOver(spec, kept);
     assertEquals(1, work().getInt("running"));
     assertEquals(2, wanted());
-    assertEquals(0, recovery.unheard());
+    assertEquals(0, recovery.unheard().size());
     second.completed(kept, 0, "");
     assertEquals(1, work().getInt("succeeded"));
   }
@@ -122,7 +123,7 @@ class RecoveryTest {
     takeOver(spec);
     assertEquals(0, wanted());
     assertNull(second.outcome());
-    assertEquals(1, recovery.unheard());
+    assertEquals(1, recovery.unheard().size());
     recovery.giveUp();
     assertEquals(Outcome.FinalStatus.FAILED, second.outcome().finalStatus);
     assertNull(second.outcome().exitCode);
@@ -175,7 +176,7 @@ class RecoveryTest {
     assertEquals(1, work().getInt("succeeded"));
     second.completed(lost, -100, "Container released on a *lost* node");
     assertEquals(1, wanted(), "a lost node is nobody's failure in any attempt");
-    assertEquals(0, recovery.unheard());
+    assertEquals(0, recovery.unheard().size());
   }
 
   @Test

@@ -3,9 +3,11 @@ package io.knitprovider.am.store;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.knitprovider.am.FakeClock;
+import io.knitprovider.am.state.LateJournal;
 import io.knitprovider.am.state.Outcome;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -14,6 +16,8 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.apache.hadoop.conf.Configuration;
 import org.json.JSONArray;
 import org.json.JSONObject;
@@ -26,6 +30,8 @@ class StoreTest {
 
   @TempDir Path folder;
 
+  private final FakeClock clock = new FakeClock();
+  private final CompletableFuture<String> unwritable = new CompletableFuture<>();
   private Staging staging;
   private Path ledgerFile;
 
@@ -48,6 +54,12 @@ class StoreTest {
         submission,
         attempt,
         container);
+  }
+
+  private List<JSONObject> read(int attempt) throws IOException {
+    List<JSONObject> entries = new ArrayList<>();
+    JournalReader.before(attempt, staging, entries::add);
+    return entries;
   }
 
   private String text(Path file) throws IOException {
@@ -115,39 +127,73 @@ class StoreTest {
 
   @Test
   void theJournalIsReadBackByTheNextAttemptInOrder() throws Exception {
-    Journal journal = new Journal(1);
+    Journal journal = new Journal(1, clock);
     journal.write(new JSONObject().put("event", "before it was open"));
-    journal.open(staging);
+    journal.open(staging, unwritable::complete);
     for (int i = 0; i < 50; i++) {
       journal.write(new JSONObject().put("event", "e" + i));
     }
     assertTrue(journal.awaitFlush(10_000));
     journal.close(10_000);
-    List<JSONObject> read = JournalReader.before(2, staging);
+    List<JSONObject> read = read(2);
     assertEquals(51, read.size());
     assertEquals("before it was open", read.get(0).getString("event"));
     assertEquals("e49", read.get(50).getString("event"));
-    assertTrue(JournalReader.before(1, staging).isEmpty(), "only earlier attempts count");
+    assertTrue(read(1).isEmpty(), "only earlier attempts count");
   }
 
   @Test
   void whatFollowsAnEntryWaitsUntilItIsSafe() throws Exception {
-    Journal journal = new Journal(1);
+    Journal journal = new Journal(1, clock);
     journal.write(new JSONObject().put("event", "launch"));
     List<String> seen = new ArrayList<>();
     journal.afterFlush(
         () -> {
           try {
-            JournalReader.before(2, staging).forEach(e -> seen.add(e.getString("event")));
+            read(2).forEach(e -> seen.add(e.getString("event")));
           } catch (IOException e) {
             seen.add(e.toString());
           }
         });
     assertFalse(journal.awaitFlush(50), "nothing is safe before the journal is open");
-    journal.open(staging);
+    journal.open(staging, unwritable::complete);
     assertTrue(journal.awaitFlush(10_000));
     assertEquals(java.util.Collections.singletonList("launch"), seen);
     journal.close(10_000);
+  }
+
+  @Test
+  void aFolderThatIsGoneIsNotWaitedFor() throws Exception {
+    Journal journal = new Journal(1, clock);
+    staging.delete();
+    journal.write(new JSONObject().put("event", "launch"));
+    journal.open(staging, unwritable::complete);
+    assertTrue(unwritable.get(30, TimeUnit.SECONDS).contains("FileNotFoundException"));
+    assertTrue(
+        assertThrows(LateJournal.class, () -> journal.mustFlush(20))
+            .getMessage()
+            .contains("kept or not"));
+    journal.close(1);
+  }
+
+  @Test
+  void aFilesystemThatIsAwayIsWaitedForAndNothingEmptyIsLeft() throws Exception {
+    Path app = folder.resolve("apps/application_1_0001");
+    Files.delete(app);
+    Files.createFile(app); // where the folder should be
+    Journal journal = new Journal(1, clock);
+    journal.write(new JSONObject().put("event", "launch"));
+    journal.open(staging, unwritable::complete);
+    assertFalse(journal.awaitFlush(400));
+    assertFalse(unwritable.isDone(), "it may be back in a moment");
+    clock.pass(Journal.PATIENCE_MS);
+    assertTrue(unwritable.get(30, TimeUnit.SECONDS).contains("application_1_0001"));
+    Files.delete(app);
+    Files.createDirectory(app);
+    assertTrue(journal.awaitFlush(30_000), "there are tries all the same");
+    journal.close(10_000);
+    assertEquals("[journal-1]", staging.names("journal-").toString());
+    assertEquals(1, read(2).size());
   }
 
   @Test
@@ -158,7 +204,7 @@ class StoreTest {
     staging.replace("journal-1", "{\"n\":1,\"event\":\"a\"}\n{\"n\":2,\"ev");
     staging.replace("journal-x", "{}\n");
     List<String> events = new ArrayList<>();
-    JournalReader.before(11, staging).forEach(entry -> events.add(entry.getString("event")));
+    read(11).forEach(entry -> events.add(entry.getString("event")));
     assertEquals("[a, b, c, d]", events.toString());
   }
 
