@@ -330,7 +330,7 @@ class Application:
 
     def secrets(self) -> dict[str, bytes]:
         """The secrets that were given to :meth:`Knit.submit <knit_provider.yarn.knit.Knit.submit>`, by name."""
-        return dict(self._get_credentials().shared)
+        return dict(self._get_credentials(self.am_timeout).shared)
 
     def set_progress(self, progress: float) -> None:
         """Tell the ResourceManager how far the application is, 0 to 1."""
@@ -346,19 +346,21 @@ class Application:
 
     def control(self) -> ControlClient:
         """The channel to the ApplicationMaster; opened on first use."""
+        credentials = self._get_credentials(self.am_timeout)
         with self._lock:
             if self._control is None:
                 self._control = ControlClient(
-                    self.id, self._get_credentials(), self._locate, restart_seconds=min(20.0, self.am_timeout)
+                    self.id, credentials, self._locate, restart_seconds=min(20.0, self.am_timeout)
                 )
             return self._control
 
     def quick_control(self) -> ControlClient:
         """A channel that does not wait for an ApplicationMaster that is not up: for what can do without its answer."""
+        credentials = self._get_credentials()
         with self._lock:
             if self._quick_control is None:
                 self._quick_control = ControlClient(
-                    self.id, self._get_credentials(), lambda: self._locate(timeout=0), timeout=5, restart_seconds=0
+                    self.id, credentials, lambda: self._locate(timeout=0), timeout=5, restart_seconds=0
                 )
             return self._quick_control
 
@@ -425,11 +427,16 @@ class Application:
             return None
         return entry.outcome.exit_code if entry and entry.outcome else None
 
-    def _get_credentials(self) -> ControlCredentials:
-        if self._credentials is None:
-            path = self._connection.paths.staging(self.id) + "/control.json"
+    def _get_credentials(self, timeout: float = 0.0) -> ControlCredentials:
+        from knit_provider.yarn.submission.control_file import read_control
+
+        backoff = Backoff.for_waiting(timeout)
+        while self._credentials is None:
             try:
-                text = self._connection.files.read(path)
+                self._credentials = read_control(self._connection, self.id)
+            except ApplicationMasterUnreachable:
+                if self.report().terminal or not backoff.sleep():
+                    raise
             except (RemoteFileNotFound, PermissionDenied) as e:
                 report = self.report()
                 if report.terminal:
@@ -445,10 +452,10 @@ class Application:
                         f"proxy_user={report.user!r}"
                     ) from e
                 raise KnitError(
-                    f"{self.id} cannot be controlled by {me}: {path} is not there, so it was not submitted by "
-                    "knit-provider, or into another folder (hdfs_home=, staging=)"
+                    f"{self.id} cannot be controlled by {me}: {self._connection.paths.staging(self.id)}/control.json "
+                    "is not there, so it was not submitted by knit-provider, or into another folder (hdfs_home=, "
+                    "staging=)"
                 ) from e
-            self._credentials = ControlCredentials.from_json(text, path)
         return self._credentials
 
     def _locate(self, timeout: float | None = None) -> tuple[str, int]:
