@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+from collections.abc import Sequence
 
-from knit_provider.yarn.errors import ClusterUnavailable, KnitError
+from knit_provider.yarn.errors import ClusterUnavailable, ConfigurationError, KnitError
 from knit_provider.yarn.files.port import Files
 from knit_provider.yarn.report import ApplicationReport
-from knit_provider.yarn.submission.ledger import LedgerContainer, Outcome, record_end
+from knit_provider.yarn.submission.ledger import MOST_CONTAINERS, LedgerContainer, Outcome, record_end
 from knit_provider.yarn.submission.staging import Paths
 
 log = logging.getLogger(__name__)
@@ -20,7 +22,9 @@ RUNNING = "RUNNING"
 
 
 def containers_in_journals(files: Files, staging: str) -> list[LedgerContainer]:
-    """The containers that were ever launched, in the order in which they were.
+    """The containers that were launched last, at most 20,000, in the order in which they were.
+
+    A journal of more than 64 MiB is not read, which is said.
 
     Args:
         files: the filesystem.
@@ -30,10 +34,14 @@ def containers_in_journals(files: Files, staging: str) -> list[LedgerContainer]:
         KnitError: the folder is gone or cannot be read.
     """
     launched: dict[str, dict[str, object]] = {}
-    for entry in sorted(files.list(staging), key=lambda status: status.path):
-        if not entry.path.rsplit("/", 1)[-1].startswith(_PREFIX):
+    names = (status.path for status in files.list(staging))
+    for path in sorted((p for p in names if p.rsplit("/", 1)[-1].startswith(_PREFIX)), key=_order):
+        try:
+            content = files.read(path, max_bytes=_MAX_BYTES)
+        except ConfigurationError as e:
+            log.warning("Which containers %s tells of is not known: %s", path, e)
             continue
-        for line in files.read(entry.path, max_bytes=_MAX_BYTES).splitlines():
+        for line in io.BytesIO(content):
             try:
                 record = json.loads(line)
             except ValueError:
@@ -44,9 +52,17 @@ def containers_in_journals(files: Files, staging: str) -> list[LedgerContainer]:
                 continue
             if "service" in record:
                 launched.setdefault(container, {**record, "state": RUNNING, "exit_code": None})
+                if len(launched) > MOST_CONTAINERS:
+                    del launched[next(iter(launched))]
             elif record.get("event") == "end" and container in launched:
                 launched[container] |= {"state": record.get("state"), "exit_code": record.get("exit_code")}
     return [LedgerContainer.from_dict({**record, "id": container}) for container, record in launched.items()]
+
+
+def _order(path: str) -> tuple[int, ...]:
+    """Attempts by number, and the parts of each: journal-2, journal-2.2, journal-10."""
+    numbers = path.rsplit(_PREFIX, 1)[-1].split(".")
+    return tuple(int(number) for number in numbers) if all(map(str.isdecimal, numbers)) else ()
 
 
 def note_end(files: Files, paths: Paths, report: ApplicationReport) -> None:
@@ -62,13 +78,17 @@ def note_end(files: Files, paths: Paths, report: ApplicationReport) -> None:
     Raises:
         ClusterUnavailable: the filesystem cannot be asked now.
     """
+    containers: Sequence[LedgerContainer] = ()
+    try:
+        containers = containers_in_journals(files, paths.staging(report.id))
+    except ClusterUnavailable:
+        raise
+    except KnitError as e:
+        # How it ended is worth keeping all the same.
+        log.debug("what %s ran is not known: %s", report.id, e)
     try:
         outcome = Outcome(
-            report.final_status,
-            report.diagnostics,
-            report.exit_code,
-            report.finished_ms,
-            tuple(containers_in_journals(files, paths.staging(report.id))),
+            report.final_status, report.diagnostics, report.exit_code, report.finished_ms, tuple(containers)
         )
         if record_end(files, paths, report.id, outcome):
             log.debug("%s ended %s without a word in the ledger; it is there now", report.id, report.final_status)

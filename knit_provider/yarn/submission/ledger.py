@@ -15,7 +15,9 @@ from knit_provider.yarn.errors import KnitError
 from knit_provider.yarn.files.port import Files, RemoteFileExists, RemoteFileNotFound
 from knit_provider.yarn.submission.staging import Paths
 
-# 20,000 containers, the most that an entry lists, take about 5 MB.
+MOST_CONTAINERS = 20_000
+"""So many containers an entry lists, the last ones; they take about 5 MB."""
+
 _MAX_BYTES = 16 * 1024 * 1024
 
 END = ".end"
@@ -143,8 +145,14 @@ def record_end(files: Files, paths: Paths, app_id: str, outcome: Outcome) -> boo
     if entry is None or entry.outcome is not None:
         return False
     folder, _, name = paths.ledger(app_id).rpartition("/")
+    outcome = replace(outcome, containers=outcome.containers[-MOST_CONTAINERS:])
+    while len(content := json.dumps(asdict(outcome)).encode()) > _MAX_BYTES:
+        # Nobody could read it again.
+        outcome = replace(outcome, containers=outcome.containers[len(outcome.containers) // 2 + 1 :])
+        if not outcome.containers:
+            outcome = replace(outcome, diagnostics=outcome.diagnostics[:65_536])
     try:
-        files.write_many(folder, {f"{name}{END}": json.dumps(asdict(outcome)).encode()})
+        files.write_many(folder, {f"{name}{END}": content})
     except RemoteFileExists:
         return False
     return True
