@@ -116,7 +116,7 @@ class TestOneThatRecovers:
         assert api.status(APP)["state"] == "RUNNING"
 
     def test_is_not_believed_by_whoever_asks_for_the_state_or_kills(self, recovering):
-        api, says = recovering
+        api, _ = recovering
         for ask in (api.state, lambda app_id: api.kill(app_id, timeout=0)):
             with pytest.raises(ClusterUnavailable, match="has not recovered its applications"):
                 ask(APP)
