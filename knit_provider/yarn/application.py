@@ -229,12 +229,13 @@ class Application:
 
         Args:
             shell: only aggregated logs, which exist once the application has ended.
-            retries: how often to look again while the cluster still aggregates.
-            delay: seconds between two looks.
+            retries, delay: while the cluster still aggregates it is asked again, for ``retries`` times ``delay``
+                seconds (default 60 in all).
 
         Returns:
             ``{container_id: {"id", "nodeId", "service", "index", "stdout", "stderr", other files}}``. Texts larger
-            than 64 MB are :class:`~knit_provider.yarn.logs.spool.SpooledLog` objects on disk.
+            than 64 MB are :class:`~knit_provider.yarn.logs.spool.SpooledLog` objects on disk. A container some of
+            whose logs could not be had, or have not come, has the key ``problem`` with the reason.
         """
         from knit_provider.yarn.logs import collect
 
@@ -246,6 +247,9 @@ class Application:
         Args:
             follow: go on until the end (default False).
             cursor: where an earlier stream got to; it is moved along. Default: the beginning.
+
+        Raises:
+            KnitError: also after the last piece, where the application has ended and some of its logs are missing.
         """
         from knit_provider.yarn.logs import stream
 
@@ -262,6 +266,7 @@ class Application:
 
         Raises:
             KnitError: if a container wrote something that is not JSON, or more than 48 KiB.
+            ClusterUnavailable: the logs of a container, which carry what it wrote, cannot be had yet.
         """
         from knit_provider.yarn.logs import results
 

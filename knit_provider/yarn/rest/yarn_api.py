@@ -270,8 +270,7 @@ class YARNAPI(ClusterView):
         Args:
             app_id: the application.
             shell: only what the cluster has aggregated after the end.
-            retries: how often aggregation is looked for.
-            delay: seconds between.
+            retries, delay: as for :meth:`Application.logs <knit_provider.yarn.application.Application.logs>`.
 
         Returns:
             ``{container id: {"id", "nodeId", "stdout", "stderr", ...}}``
