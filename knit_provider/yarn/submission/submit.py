@@ -30,7 +30,7 @@ from knit_provider.yarn.submission.am_document import am_document
 from knit_provider.yarn.submission.handing_over import hand_over, is_only, submitted_before, undo
 from knit_provider.yarn.submission.housekeeping import sweep_in_background
 from knit_provider.yarn.submission.lifetime import set_lifetime_when_running
-from knit_provider.yarn.submission.preflight import preflight
+from knit_provider.yarn.submission.preflight import check_staging, preflight
 from knit_provider.yarn.submission.scripts import RUN_SCRIPT, master_script, script_name, service_script
 from knit_provider.yarn.submission.secrets import AppSecrets, check_shared, new_secrets
 from knit_provider.yarn.submission.staging import (
@@ -101,6 +101,7 @@ def submit(
         ConfigurationError, CheckFailed: nothing was submitted, and nothing is left behind.
         SubmissionRejected: the ResourceManager refused it, or the id has run already.
     """
+    check_staging(connection, spec)
     scripts = _scripts(spec, lang)
     shared = check_shared(shared)
     jar = am.package_file(am.JAR, connection.jar)

@@ -72,6 +72,7 @@ def connection(files, monkeypatch):
         api=ResourceManager(None),
         user="alice",
         caller="alice",
+        staging=None,
         jar=None,
         proxy_user=None,
         secure=False,
