@@ -79,7 +79,7 @@ def check_staging(connection: Connection, spec: ApplicationSpec) -> None:
     wanted, ours = spec.staging, connection.staging
     if wanted is not None and wanted.rstrip("/") != (ours or "").rstrip("/"):
         raise ConfigurationError(
-            f"staging: the spec says {wanted}, and this Knit stages into {ours or 'the default filesystem'}; give it to "
-            f"the Knit, staging={wanted!r} (--staging {wanted} with the knit command), here and wherever the application "
-            "is attached to"
+            f"staging: the spec says {wanted}, and this Knit stages into {ours or 'the default filesystem'}; give it "
+            f"to the Knit, staging={wanted!r} (--staging {wanted} with the knit command), here and wherever the "
+            "application is attached to"
         )
