@@ -40,6 +40,7 @@ _OPTIONS = (
         "--bridge", type=click.Choice(["auto", "rest", "jvm"]), default="auto", show_default=True, help="What submits."
     ),
     click.option("--hdfs-home", metavar="DIR", help="Writable directory in HDFS [default: the user's home]."),
+    click.option("--staging", metavar="URI", help="Folder to stage into, where the filesystem keeps no file modes."),
     click.option("-D", "pars", metavar="KEY=VALUE", multiple=True, help="A Hadoop property; may be repeated."),
 )
 
@@ -57,7 +58,7 @@ def with_knit(command: F) -> F:
                 name: kwargs.pop(name)
                 for name in ("user", "hdfs_home", "principal", "keytab", "ccache", "proxy_user", "bridge")
             },
-            **{name: kwargs.pop(name) for name in ("scheme", "gateway_path", "ca_bundle")},
+            **{name: kwargs.pop(name) for name in ("scheme", "gateway_path", "ca_bundle", "staging")},
             password=_password(kwargs.pop("password_file")),
         )
         try:

@@ -229,12 +229,13 @@ class Application:
 
         Args:
             shell: only aggregated logs, which exist once the application has ended.
-            retries: how often to look again while the cluster still aggregates.
-            delay: seconds between two looks.
+            retries, delay: while the cluster still aggregates it is asked again, for ``retries`` times ``delay``
+                seconds (default 60 in all).
 
         Returns:
             ``{container_id: {"id", "nodeId", "service", "index", "stdout", "stderr", other files}}``. Texts larger
-            than 64 MB are :class:`~knit_provider.yarn.logs.spool.SpooledLog` objects on disk.
+            than 64 MB are :class:`~knit_provider.yarn.logs.spool.SpooledLog` objects on disk. A container some of
+            whose logs could not be had, or have not come, has the key ``problem`` with the reason.
         """
         from knit_provider.yarn.logs import collect
 
@@ -246,6 +247,9 @@ class Application:
         Args:
             follow: go on until the end (default False).
             cursor: where an earlier stream got to; it is moved along. Default: the beginning.
+
+        Raises:
+            KnitError: also after the last piece, where the application has ended and some of its logs are missing.
         """
         from knit_provider.yarn.logs import stream
 
@@ -262,6 +266,7 @@ class Application:
 
         Raises:
             KnitError: if a container wrote something that is not JSON, or more than 48 KiB.
+            ClusterUnavailable: the logs of a container, which carry what it wrote, cannot be had yet.
         """
         from knit_provider.yarn.logs import results
 
@@ -330,7 +335,7 @@ class Application:
 
     def secrets(self) -> dict[str, bytes]:
         """The secrets that were given to :meth:`Knit.submit <knit_provider.yarn.knit.Knit.submit>`, by name."""
-        return dict(self._get_credentials().shared)
+        return dict(self._get_credentials(self.am_timeout).shared)
 
     def set_progress(self, progress: float) -> None:
         """Tell the ResourceManager how far the application is, 0 to 1."""
@@ -346,19 +351,21 @@ class Application:
 
     def control(self) -> ControlClient:
         """The channel to the ApplicationMaster; opened on first use."""
+        credentials = self._get_credentials(self.am_timeout)
         with self._lock:
             if self._control is None:
                 self._control = ControlClient(
-                    self.id, self._get_credentials(), self._locate, restart_seconds=min(20.0, self.am_timeout)
+                    self.id, credentials, self._locate, restart_seconds=min(20.0, self.am_timeout)
                 )
             return self._control
 
     def quick_control(self) -> ControlClient:
         """A channel that does not wait for an ApplicationMaster that is not up: for what can do without its answer."""
+        credentials = self._get_credentials()
         with self._lock:
             if self._quick_control is None:
                 self._quick_control = ControlClient(
-                    self.id, self._get_credentials(), lambda: self._locate(timeout=0), timeout=5, restart_seconds=0
+                    self.id, credentials, lambda: self._locate(timeout=0), timeout=5, restart_seconds=0
                 )
             return self._quick_control
 
@@ -425,11 +432,16 @@ class Application:
             return None
         return entry.outcome.exit_code if entry and entry.outcome else None
 
-    def _get_credentials(self) -> ControlCredentials:
-        if self._credentials is None:
-            path = self._connection.paths.staging(self.id) + "/control.json"
+    def _get_credentials(self, timeout: float = 0.0) -> ControlCredentials:
+        from knit_provider.yarn.submission.control_file import read_control
+
+        backoff = Backoff.for_waiting(timeout)
+        while self._credentials is None:
             try:
-                text = self._connection.files.read(path)
+                self._credentials = read_control(self._connection, self.id)
+            except ApplicationMasterUnreachable:
+                if self.report().terminal or not backoff.sleep():
+                    raise
             except (RemoteFileNotFound, PermissionDenied) as e:
                 report = self.report()
                 if report.terminal:
@@ -445,10 +457,10 @@ class Application:
                         f"proxy_user={report.user!r}"
                     ) from e
                 raise KnitError(
-                    f"{self.id} cannot be controlled by {me}: {path} is not there, so it was not submitted by "
-                    "knit-provider, or into another folder (hdfs_home=, staging=)"
+                    f"{self.id} cannot be controlled by {me}: {self._connection.paths.staging(self.id)}/control.json "
+                    "is not there, so it was not submitted by knit-provider, or into another folder (hdfs_home=, "
+                    "staging=)"
                 ) from e
-            self._credentials = ControlCredentials.from_json(text, path)
         return self._credentials
 
     def _locate(self, timeout: float | None = None) -> tuple[str, int]:

@@ -248,6 +248,11 @@ class Connection:
                 self._paths = Paths.of(self.files, self.api.rm_identity(), self._staging or self.hdfs_home)
             return self._paths
 
+    @property
+    def staging(self) -> str | None:
+        """The directory to stage into that was given, with its scheme."""
+        return self._staging
+
     def acting_as(self, user: str) -> Connection:
         """The same cluster as another user, for a spec that names one.
 

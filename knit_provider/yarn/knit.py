@@ -243,6 +243,10 @@ class Knit:
 
         Returns:
             The YARN application id.
+
+        Raises:
+            ConfigurationError: also where the spec's ``staging`` is not this object's.
+            CheckFailed, SubmissionRejected: as :meth:`start`.
         """
         from knit_provider.yarn.submission.submit import submit
 

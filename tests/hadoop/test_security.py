@@ -108,7 +108,10 @@ def test_another_certificate_is_not_spoken_to(knit: Knit, running: str) -> None:
     certificate = bytearray(base64.b64decode(document["certificate"]))
     certificate[-1] ^= 1
     impostor = ControlClient(
-        running, ControlCredentials(document["secret"], bytes(certificate)), lambda: (report.am_host, report.am_port)
+        running,
+        ControlCredentials(document["secret"], bytes(certificate)),
+        lambda: (report.am_host, report.am_port),
+        restart_seconds=0,
     )
     with pytest.raises(ApplicationMasterUnreachable, match="certificate"):
         impostor.status()

@@ -183,6 +183,19 @@ def test_ids_are_checked_before_anything_is_asked() -> None:
         Application(Fake(), "job_1")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("of_knit", "of_spec"), [(None, "hdfs://nn/x"), ("hdfs://nn/y", "hdfs://nn/x")])
+def test_a_specs_staging_is_not_ignored(of_knit: str | None, of_spec: str) -> None:
+    from knit_provider import Knit
+
+    service = {"script": "date", "resources": {"memory": 128, "vcores": 1}}
+    spec = {"services": {"w": service}, "staging": of_spec}
+    with Knit(autodetect=False, rm="127.0.0.1", rm_port=1, staging=of_knit) as knit:
+        with pytest.raises(errors.ConfigurationError, match=f"staging='{of_spec}'"):
+            knit.submit(spec)
+        with pytest.raises(errors.ClusterUnavailable):  # it comes as far as that
+            knit.submit({**spec, "staging": of_knit})
+
+
 def test_notebook_views_escape_what_users_wrote() -> None:
     assert "<script>" not in table(("a",), [["<script>"]])
     done = dict(stages({"state": "FINISHED", "finalStatus": "SUCCEEDED"}, 0))

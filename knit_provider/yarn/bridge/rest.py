@@ -180,12 +180,13 @@ class RestBridge:
         while True:
             try:
                 app = self._api.status(app_id)
-            except (ClusterUnavailable, ApplicationNotFound) as e:
+                state = str(app.get("state"))
+                never_ran = state in ("FAILED", "KILLED") and not self._api.app_attempts(app_id)
+            except KnitError as e:
                 raise SubmissionUncertain(str(e), app_id=app_id) from e
             self._check_owner(app_id, app)
-            state = str(app.get("state"))
             diagnostics = str(app.get("diagnostics") or "")
-            if state in ("FAILED", "KILLED") and not self._api.app_attempts(app_id):
+            if never_ran:
                 raise SubmissionRejected(
                     diagnostics.strip() or f"the ResourceManager ended it as {state} and gave no reason"
                 )

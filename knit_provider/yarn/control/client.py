@@ -238,7 +238,9 @@ class ControlClient:
         except urllib3.exceptions.HTTPError as e:
             if repeat:
                 return self._find_again(method, path, body, seconds, e)
-            raise self._unreachable(e) from e
+            unreachable = self._unreachable(e)
+            self.close()  # the next call asks anew where it is
+            raise unreachable from e
 
     def _find_again(
         self, method: str, path: str, body: Mapping[str, Any] | None, seconds: float, cause: Exception
@@ -246,7 +248,8 @@ class ControlClient:
         """Try the address that the ResourceManager has now.
 
         A port that refuses belongs to an ApplicationMaster that has died: the ResourceManager takes a moment to notice,
-        and a later attempt has another port. One that lets nothing through is tried once more only.
+        and a later attempt has another port. So does one that another application's ApplicationMaster has taken since.
+        One that lets nothing through is tried once more only.
         """
         backoff = Backoff.for_waiting(self._restart_seconds, shortest=0.2, longest=1.0)
         while True:
@@ -282,9 +285,12 @@ class ControlClient:
         except urllib3.exceptions.ConnectTimeoutError as e:
             raise _NoConnection(str(e), refused=False) from e
         except urllib3.exceptions.SSLError as e:
-            raise ApplicationMasterUnreachable(
+            if "fingerprint" not in str(e).lower():
+                raise  # it may have come later, with the request on its way
+            raise _Stranger(
                 f"what answers at {pool.host}:{pool.port} is not the ApplicationMaster of {self.app_id}: "
-                f"its certificate is not the one made at submission ({e})"
+                f"its certificate is not the one made at submission ({e})",
+                refused=True,
             ) from e
         try:
             text = answer.read(MAX_ANSWER_BYTES)
@@ -316,6 +322,8 @@ class ControlClient:
         raise KnitError(f"{self.app_id}: {value.get('message') or value.get('error') or f'HTTP {status} for {path}'}")
 
     def _unreachable(self, cause: Exception) -> ApplicationMasterUnreachable:
+        if isinstance(cause, _Stranger):
+            return ApplicationMasterUnreachable(str(cause))
         pool = self._pool
         where = f"{pool.host}:{pool.port}" if pool is not None else "its control port"
         return ApplicationMasterUnreachable(
@@ -331,6 +339,10 @@ class _NoConnection(urllib3.exceptions.HTTPError):
     def __init__(self, message: str, *, refused: bool) -> None:
         super().__init__(message)
         self.refused = refused
+
+
+class _Stranger(_NoConnection):
+    """Somebody else has the port; nothing was said to them."""
 
 
 class _Recovering(ApplicationMasterUnreachable):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from knit_provider.yarn.errors import ClusterUnavailable, KnitError
 from knit_provider.yarn.logs import live
-from knit_provider.yarn.logs.aggregated import aggregated_logs, wait_for_aggregation
+from knit_provider.yarn.logs.aggregated import aggregated_logs, is_incomplete, wait_for_aggregation
 from knit_provider.yarn.logs.inventory import KnownContainer, known_containers
-from knit_provider.yarn.logs.spool import SPOOL_BYTES, LogText, SpooledLog, finish, spooled_file
+from knit_provider.yarn.logs.spool import SPOOL_BYTES, LogText, NoRoom, SpooledLog, finish, local_disk, spooled_file
 from knit_provider.yarn.report import UNKNOWN, ApplicationReport
 from knit_provider.yarn.rights import require_view
 
@@ -29,6 +29,8 @@ _THREADS = 8
 
 # A node gives its logs away, file by file, once the application has ended.
 _MOVED = "its node has given the logs to the cluster's aggregation, which does not have them yet; ask again"
+_NONE = "its node has no logs of it"
+NOT_AGGREGATED = "the cluster does not aggregate logs, and its node no longer has them"
 
 ContainerLogs = dict[str, Any]
 
@@ -51,8 +53,7 @@ def collect(
         connection: the cluster.
         app: the application.
         shell: only aggregated logs.
-        retries: how often to look again while the cluster still aggregates.
-        delay: seconds between two looks, at most.
+        retries, delay: while the cluster still aggregates it is asked again for ``retries`` times ``delay`` seconds.
         only: name of the one file that is wanted.
 
     Returns:
@@ -67,26 +68,56 @@ def collect(
     known = known_containers(connection, app, report)
     if not shell and not report.terminal and report.state != UNKNOWN:
         found = _from_nodes(connection, known.values(), only)
-        if not _moved(found):
+        if not _without_logs(found):
             return found
-        # It has ended while its logs were read.
         report = app.report()
+        if not (report.terminal or report.state == UNKNOWN or _MOVED in _problems(found)):
+            return _forgiven(found)  # they have not begun to write
+        # It has ended while its logs were read.
     report = wait_for_aggregation(app, report, retries, delay)
     found = _from_aggregation(connection, app, report, known, only)
     missing = [c for c in known.values() if c.id not in found and c.node_http]
     if missing and not shell:
         found.update(_from_nodes(connection, missing, only))
-        moved = _moved(found)
-        if moved:
+        gone = _without_logs(found)
+        if gone:
             report = wait_for_aggregation(app, app.report(), retries, delay)
             later = _from_aggregation(connection, app, report, known, only)
-            found.update({container_id: later[container_id] for container_id in moved if container_id in later})
+            found.update({container_id: later[container_id] for container_id in gone if container_id in later})
     if (
         not found
         and (shell or not missing)
         and (known or report.log_aggregation in ("RUNNING", "NOT_START", "TIME_OUT"))
     ):
         raise KnitError(_nothing_found(connection, app, report))
+    return _with_what_is_missing(found, known, report, shell=shell)
+
+
+def _with_what_is_missing(
+    found: dict[str, ContainerLogs], known: Mapping[str, KnownContainer], report: ApplicationReport, *, shell: bool
+) -> dict[str, ContainerLogs]:
+    """The same, with a ``problem`` wherever logs may be that are not there."""
+    if not is_incomplete(report) and report.log_aggregation != "DISABLED":
+        # There are no others: a container that was never launched has none.
+        return _forgiven(found)
+    why = (
+        NOT_AGGREGATED
+        if report.log_aggregation == "DISABLED"
+        else f"the cluster has not collected its logs (the ResourceManager says {report.log_aggregation}), and its "
+        "node no longer has them; ask again"
+    )
+    for container_id in _without_logs(found):
+        found[container_id]["problem"] = why
+    for container in known.values() if shell else ():
+        if container.id not in found:
+            found[container.id] = _entry(container, container.id, container.node) | {"problem": why}
+    of_any_type = report.application_type not in ("knit", "")
+    if of_any_type and (masters := [c.id for c in known.values() if c.id in found and "problem" not in found[c.id]]):
+        # Nobody knows which containers it had beside its ApplicationMasters'.
+        found[masters[-1]]["problem"] = (
+            f"the cluster has not collected all logs of {report.id} (the ResourceManager says "
+            f"{report.log_aggregation}), so containers may be missing; ask again"
+        )
     return found
 
 
@@ -131,13 +162,19 @@ def _from_nodes(
     def one(container: KnownContainer) -> ContainerLogs:
         entry = _entry(container, container.id, container.node)
         try:
-            for file in live.files(connection, container):
+            files = live.files(connection, container)
+            if not files:
+                entry["problem"] = _NONE
+            for file in files:
                 if only in (None, file.name):
-                    text = _text(connection, container, file.name)
+                    with local_disk():
+                        text = _text(connection, container, file.name)
                     if text is None:
                         entry["problem"] = _MOVED
                         break
                     entry[file.name] = text
+        except NoRoom:
+            raise
         except KnitError as e:
             log.warning("The logs of %s on %s could not be read: %s", container.id, container.node or "?", e)
             entry["problem"] = str(e)
@@ -150,9 +187,21 @@ def _from_nodes(
         return {entry["id"]: entry for entry in pool.map(one, wanted)}
 
 
-def _moved(found: Mapping[str, ContainerLogs]) -> list[str]:
-    """Containers whose logs left their node while they were read."""
-    return [container_id for container_id, entry in found.items() if entry.get("problem") == _MOVED]
+def _problems(found: Mapping[str, ContainerLogs]) -> set[str]:
+    return {str(entry["problem"]) for entry in found.values() if "problem" in entry}
+
+
+def _without_logs(found: Mapping[str, ContainerLogs]) -> list[str]:
+    """Containers whose node has no logs of them, or whose logs left it while they were read."""
+    return [container_id for container_id, entry in found.items() if entry.get("problem") in (_MOVED, _NONE)]
+
+
+def _forgiven(found: dict[str, ContainerLogs]) -> dict[str, ContainerLogs]:
+    """The same, where it is no problem that there are no logs of a container."""
+    for entry in found.values():
+        if entry.get("problem") == _NONE:
+            del entry["problem"]
+    return found
 
 
 def _text(connection: Connection, container: KnownContainer, name: str) -> LogText | None:
@@ -179,15 +228,17 @@ def _from_aggregation(
 ) -> dict[str, ContainerLogs]:
     found: dict[str, ContainerLogs] = {}
     try:
-        with aggregated_logs(connection, app, report) as files:
-            for file in files:
-                if only not in (None, file.name) and file.container_id in found:
-                    continue
-                entry = found.setdefault(
-                    file.container_id, _entry(known.get(file.container_id), file.container_id, file.node)
-                )
-                if only in (None, file.name):
-                    entry[file.name] = _kept(file.path)
+        with aggregated_logs(connection, app, report, only=only) as logs:
+            for container in logs.containers:
+                found.setdefault(container.id, _entry(known.get(container.id), container.id, container.node))
+            for file in logs.files:
+                entry = found[file.container_id]
+                if file.problem:
+                    log.warning("%s", file.problem)
+                    entry["problem"] = file.problem
+                else:
+                    with local_disk():
+                        entry[file.name] = _kept(file.path)
     except ClusterUnavailable as e:
         log.warning("The aggregated logs of %s could not be read: %s", app.id, e)
     return found

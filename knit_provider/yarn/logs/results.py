@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from knit_provider.yarn.logs.collection import collect
+from knit_provider.yarn.errors import ClusterUnavailable
+from knit_provider.yarn.logs.collection import NOT_AGGREGATED, collect
 
 if TYPE_CHECKING:
     from knit_provider.yarn.application import Application
@@ -22,10 +23,21 @@ def results(connection: Connection, app: Application) -> Any:
     """The value that the only container wrote, a list by index where there are several, None where nothing was written.
 
     A replaced container counts once, with what its last run wrote.
+
+    Raises:
+        KnitError: as :func:`combined`.
+        ClusterUnavailable: the logs of a container cannot be had yet, so that what it wrote is not known. Where the
+            cluster does not aggregate logs they are gone with the end, and what was in them counts as not written.
     """
+    logs = collect(connection, app, only=RESULT_FILE)
+    last = {(files.get("service"), files.get("index")): files for _, files in sorted(logs.items())}
+    ours = [files for (service, _), files in last.items() if service is not None] or list(last.values())
+    for files in ours:
+        if files.get("problem", NOT_AGGREGATED) != NOT_AGGREGATED and RESULT_FILE not in files:
+            raise ClusterUnavailable(f"what {files['id']} wrote to $KNIT_RESULT is not known: {files['problem']}")
     return combined(
         (container_id, files.get("service"), files.get("index"), files.get(RESULT_FILE))
-        for container_id, files in collect(connection, app, only=RESULT_FILE).items()
+        for container_id, files in logs.items()
     )
 
 

@@ -7,8 +7,11 @@ import os
 import tempfile
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from knit_provider.yarn.errors import KnitError
 
 SPOOL_BYTES = 64 * 1024 * 1024
 """A log file larger than this is kept on disk (64 MB)."""
@@ -57,6 +60,28 @@ class SpooledLog:
 
 
 LogText = str | SpooledLog
+
+
+class NoRoom(KnitError):
+    """This machine cannot keep what was read."""
+
+
+@contextmanager
+def local_disk() -> Iterator[None]:
+    """Says of a disk that is full, or not writable, that it is this machine's, and where.
+
+    Raises:
+        NoRoom: it is.
+    """
+    try:
+        yield
+    except KnitError:  # of which some are OSErrors
+        raise
+    except OSError as e:
+        raise NoRoom(
+            f"logs cannot be kept in {tempfile.gettempdir()} on this machine while they are read: {e.strerror or e}. "
+            "Make room there, or name another folder with TMPDIR"
+        ) from e
 
 
 def spooled_file() -> BinaryIO:

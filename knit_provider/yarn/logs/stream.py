@@ -6,12 +6,12 @@ import codecs
 import io
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 from knit_provider.yarn.errors import ClusterUnavailable, KnitError
 from knit_provider.yarn.logs import live
-from knit_provider.yarn.logs.aggregated import aggregated_logs, wait_for_aggregation
+from knit_provider.yarn.logs.aggregated import aggregated_logs, is_incomplete, wait_for_aggregation
 from knit_provider.yarn.logs.chunk import LogChunk, LogCursor
 from knit_provider.yarn.logs.inventory import KnownContainer, known_containers
 from knit_provider.yarn.report import UNKNOWN, ApplicationReport
@@ -43,6 +43,9 @@ def stream(
         follow: go on until the application has ended.
         cursor: where an earlier stream of the same application got to; this one goes on there and moves it along.
             With a cursor and without ``follow``, a last line that is not complete yet waits for the next stream.
+
+    Raises:
+        KnitError: also at the very end, after all that could be had: it has ended, and logs are missing.
     """
     return _Follower(connection, app, cursor, whole_lines=cursor is not None and not follow).run(follow)
 
@@ -87,16 +90,21 @@ class _Follower:
             time.sleep(max(POLL_SECONDS, 2 * (time.monotonic() - began)))
         yield from self._rest(report)
 
-    def _from_node(self, container: KnownContainer) -> Iterator[LogChunk]:
+    def _from_node(self, container: KnownContainer) -> Generator[LogChunk, None, bool]:
+        """What its node has of a container's logs; returns whether that has any, and all was read."""
         if not container.node_http:
-            return
+            return False
         try:
-            for file in live.files(self._connection, container):
+            files = live.files(self._connection, container)
+            for file in files:
                 key = (container.id, file.name)
                 if file.length > self._said.get(key, 0):
                     yield from self._read_on(container, file.name)
-            if not container.live:
+            # One that lists nothing has given its logs away, or does not have them yet.
+            complete = bool(files) and all(self._said.get((container.id, f.name), 0) >= f.length for f in files)
+            if complete and not container.live:
                 self._done.add(container.id)
+            return complete
         except KnitError as e:
             if container.id not in self._complained:
                 self._complained.add(container.id)
@@ -106,6 +114,7 @@ class _Follower:
                     container.node,
                     e,
                 )
+            return False
 
     def _read_on(self, container: KnownContainer, name: str) -> Iterator[LogChunk]:
         key = (container.id, name)
@@ -129,18 +138,51 @@ class _Follower:
         self._whole_lines = False
         report = wait_for_aggregation(self._app, report, retries=40, delay=3.0)
         seen: set[str] = set()
-        with aggregated_logs(self._connection, self._app, report, skip=self._said) as files:
-            for file in files:
-                seen.add(file.container_id)
+        problem = yield from self._aggregated(report, seen)
+        missing = []
+        for container in self._known.values():
+            if container.id not in seen and container.id not in self._done and report.log_aggregation != "SUCCEEDED":
+                complete = yield from self._from_node(container)
+                if not complete:
+                    missing.append(container.id)
+        if missing and is_incomplete(report):
+            # A node may have given its logs away meanwhile.
+            report = wait_for_aggregation(self._app, self._app.report(), retries=20, delay=3.0)
+            problem = (yield from self._aggregated(report, seen)) or problem
+            missing = [container_id for container_id in missing if container_id not in seen]
+        for (container_id, name), decoder in self._decoders.items():
+            if text := decoder.decode(b"", True):
+                c = self._known.get(container_id) or KnownContainer(container_id)
+                yield LogChunk(container_id, c.service, c.index, name, text)
+        problem = problem or self._what_is_missing(report, missing)
+        if problem:
+            raise KnitError(problem)
+
+    def _aggregated(self, report: ApplicationReport, seen: set[str]) -> Generator[LogChunk, None, str]:
+        """What the cluster has collected and was not said; adds the containers, returns what could not be read."""
+        problem = ""
+        with aggregated_logs(self._connection, self._app, report, skip=self._said) as logs:
+            seen.update(container.id for container in logs.containers)
+            for file in logs.files:
+                if file.problem:
+                    log.warning("%s", file.problem)
+                    problem = problem or file.problem
+                    continue
                 container = self._known.get(file.container_id) or KnownContainer(file.container_id, file.node)
                 with file.path.open("rb") as f:
                     f.seek(self._said.get((file.container_id, file.name), 0))
                     while data := f.read(CHUNK_BYTES):
                         yield from self._say(container, file.name, data)
-        for container in self._known.values():
-            if container.id not in seen and container.id not in self._done and report.log_aggregation != "SUCCEEDED":
-                yield from self._from_node(container)
-        for (container_id, name), decoder in self._decoders.items():
-            if text := decoder.decode(b"", True):
-                c = self._known.get(container_id) or KnownContainer(container_id)
-                yield LogChunk(container_id, c.service, c.index, name, text)
+        return problem
+
+    def _what_is_missing(self, report: ApplicationReport, missing: list[str]) -> str:
+        """A sentence about logs that have not come; empty where there are none, as far as anybody knows."""
+        # What other applications ran beside their ApplicationMaster, only their logs tell.
+        of_any_type = report.application_type not in ("knit", "") and bool(self._known)
+        if not is_incomplete(report) or not (missing or of_any_type):
+            return ""
+        whose = f"those of {', '.join(missing[:3])}{' and others' if missing[3:] else ''}" if missing else "some"
+        return (
+            f"the cluster has not collected all logs of {report.id} (the ResourceManager says "
+            f"{report.log_aggregation}): {whose} are missing here. Ask again: knit logs {report.id}"
+        )

@@ -13,6 +13,7 @@ from knit_provider.yarn.config import HadoopConf
 from knit_provider.yarn.errors import ApplicationNotFound, ClusterUnavailable, ConfigurationError
 from knit_provider.yarn.kerberos import KerberosLogin
 from knit_provider.yarn.rest import containers
+from knit_provider.yarn.rest.answers import Answer
 from knit_provider.yarn.rest.auth import kerberos_auth
 from knit_provider.yarn.rest.cluster import ClusterView
 from knit_provider.yarn.rest.session import TIMEOUT, Session
@@ -195,32 +196,44 @@ class YARNAPI(ClusterView):
             ClusterUnavailable: also if it has just been started and has not read yet what it knew.
         """
         app_id = check_app_id(app_id)
-        path = f"cluster/apps/{app_id}"
-        try:
-            answer = self.session.get_json(path)
-        except ApplicationNotFound:
-            self._refuse_while_it_starts()
-            answer = self.session.get_json(path)  # it may have recovered just now
+        answer = self._of_known(f"cluster/apps/{app_id}").json()
         found = [app for app in items(answer, "app") if app.get("id")]
         if not found:
             raise ApplicationNotFound(f"the ResourceManager at {self.host_port} says nothing about {app_id}")
         return found[0]
 
+    def _of_known(self, path: str, method: str = "GET", **kwargs: Any) -> Answer:
+        """A call about one application; that it is not known counts only once the ResourceManager has recovered.
+
+        Raises:
+            ApplicationNotFound: it is not known.
+            ClusterUnavailable: also if the ResourceManager has not recovered.
+        """
+        try:
+            return self.session.request(method, path, **kwargs)
+        except ApplicationNotFound:
+            self._refuse_while_it_starts()
+            return self.session.request(method, path, **kwargs)  # it may have recovered just now
+
     def _refuse_while_it_starts(self) -> None:
         """A ResourceManager answers before it has recovered its applications, and then says it knew none of them."""
         state = str(self.cluster_info().get("haState") or "ACTIVE")
         if state != "ACTIVE":
-            raise ClusterUnavailable(
+            raise _NotRecovered(
                 f"the ResourceManager at {self.host_port} is {state}: it has not recovered its applications yet"
             )
 
     def state(self, app_id: str) -> str:
-        """An application's state: NEW, NEW_SAVING, SUBMITTED, ACCEPTED, RUNNING, FINISHED, FAILED or KILLED."""
-        return str(self.session.get_json(f"cluster/apps/{check_app_id(app_id)}/state").get("state"))
+        """An application's state: NEW, NEW_SAVING, SUBMITTED, ACCEPTED, RUNNING, FINISHED, FAILED or KILLED.
+
+        Raises:
+            ApplicationNotFound, ClusterUnavailable: as :meth:`status`.
+        """
+        return str(self._of_known(f"cluster/apps/{check_app_id(app_id)}/state").json().get("state"))
 
     def app_attempts(self, app_id: str) -> list[dict[str, Any]]:
         """An application's attempts, the first one first."""
-        found = self.session.get_json(f"cluster/apps/{check_app_id(app_id)}/appattempts")
+        found = self._of_known(f"cluster/apps/{check_app_id(app_id)}/appattempts").json()
         return sorted(items(found, "appAttempts", "appAttempt"), key=lambda attempt: number(attempt.get("id")))
 
     def app_containers(self, app_id: str | None = None, info: dict[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -257,8 +270,7 @@ class YARNAPI(ClusterView):
         Args:
             app_id: the application.
             shell: only what the cluster has aggregated after the end.
-            retries: how often aggregation is looked for.
-            delay: seconds between.
+            retries, delay: as for :meth:`Application.logs <knit_provider.yarn.application.Application.logs>`.
 
         Returns:
             ``{container id: {"id", "nodeId", "stdout", "stderr", ...}}``
@@ -297,7 +309,7 @@ class YARNAPI(ClusterView):
         app_id = check_app_id(app_id)
         seconds = check_seconds(seconds, "lifetime", minimum=1.0)
         path = f"cluster/apps/{app_id}"
-        now = _date_of(self.session.request("GET", f"{path}/state").headers.get("Date", ""))
+        now = _date_of(self._of_known(f"{path}/state").headers.get("Date", ""))
         expiry = (now + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
         body = {"timeout": {"type": "LIFETIME", "expiryTime": expiry}}
         answer = self.session.request("PUT", f"{path}/timeout", json=body, ok=(200, 202)).json()
@@ -318,18 +330,27 @@ class YARNAPI(ClusterView):
 
         Raises:
             ApplicationNotFound: the ResourceManager doesn't know it.
+            ClusterUnavailable: it cannot be asked; or it has been started again, and has not read within ``timeout``
+                what it knew.
             PermissionDenied: it is somebody else's.
         """
         app_id = check_app_id(app_id)
         deadline = time.monotonic() + check_seconds(timeout, "timeout")
         body = {"state": "KILLED"} | ({"diagnostics": diagnostics} if diagnostics else {})
         path = f"cluster/apps/{app_id}/state"
-        answer = self.session.request("PUT", path, json=body, ok=(200, 202)).json()
-        state = str(answer.get("state"))
-        while state not in FINAL_STATES and time.monotonic() < deadline:
+        state = ""
+        while True:
+            try:
+                # To one that starts again the order is given again: it may not have kept the first.
+                answer = self._of_known(path) if state else self._of_known(path, "PUT", json=body, ok=(200, 202))
+                state = str(answer.json().get("state"))
+            except _NotRecovered:
+                state = ""
+                if time.monotonic() >= deadline:
+                    raise
+            if state in FINAL_STATES or time.monotonic() >= deadline:
+                return state == "KILLED"
             time.sleep(min(_POLL_SECONDS, max(deadline - time.monotonic(), 0)))
-            state = self.state(app_id)
-        return state == "KILLED"
 
     def kill_all(self, knit_only: bool = True) -> list[str]:
         """Kill the caller's applications that have not ended.
@@ -352,6 +373,10 @@ class YARNAPI(ClusterView):
 
     def __repr__(self) -> str:
         return f"<YARNAPI {self.url} user={self.user}>"
+
+
+class _NotRecovered(ClusterUnavailable):
+    """The ResourceManager answers and has not read yet what it knew."""
 
 
 def _joined(values: Sequence[str] | None, what: str) -> str | None:

@@ -55,7 +55,8 @@ class ApplicationSpec:
         node_label: partition for services that name none; '' leaves it to the queue.
         file_systems: further Hadoop filesystems that containers need delegation tokens for.
         bound: whether the application ends when the client that started it is gone; None lets the caller decide.
-        staging: folder on a Hadoop filesystem for the application's own files; None is ``.knitDeps`` in the home.
+        staging: the folder that the application's own files have to lie in: the ``staging`` of the Knit that submits,
+            which refuses another one. None takes what the Knit has.
         log_aggregation: which logs YARN collects.
         reservation_id: YARN reservation to run in.
     """

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from knit_provider.yarn.bridge.base import Submission, SubmissionUncertain
 from knit_provider.yarn.errors import ApplicationNotFound, ClusterUnavailable, KnitError, SubmissionRejected
+from knit_provider.yarn.files.port import RemoteFileNotFound
+from knit_provider.yarn.rest.shapes import FINAL_STATES
 from knit_provider.yarn.submission.ledger import read_ledger
-from knit_provider.yarn.submission.staging import remove_staging
+from knit_provider.yarn.submission.staging import later_submissions
 from knit_provider.yarn.waiting import Backoff
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A ResourceManager that is lost is replaced within 10 s or so, and then has to read what the other one knew.
+# A ResourceManager that is lost is replaced, or starts again, within 10 s or so, and then has to read what was known.
 _TAKEOVER_SECONDS = 60.0
 
 
@@ -52,7 +54,9 @@ def hand_over(connection: Connection, submission: Submission, owned_by_caller: b
         owned_by_caller: whether somebody knows the id, who can end what an interruption leaves running.
 
     Raises:
-        KnitError: it was refused, or the cluster is away.
+        SubmissionRejected: it was refused.
+        SubmissionUncertain: whether the ResourceManager has it could not be found out; names the id.
+        KnitError: it was not submitted.
     """
     app_id = submission.application_id
     try:
@@ -61,7 +65,10 @@ def hand_over(connection: Connection, submission: Submission, owned_by_caller: b
                 connection.bridge.submit(submission)
                 return
             except SubmissionUncertain as e:
-                state = _state_after(connection, app_id)
+                try:
+                    state = _state_after(connection, app_id)
+                except KnitError as away:
+                    raise _unknown(app_id, e, away) from e
                 if state is not None:
                     log.warning(
                         "%s: the answer to the submission was lost (%s); the ResourceManager has it as %s",
@@ -74,7 +81,12 @@ def hand_over(connection: Connection, submission: Submission, owned_by_caller: b
                 if not tries_left:
                     raise ClusterUnavailable(f"{app_id} was not submitted: {e}") from e
                 # Had it run all the same and been forgotten since, the ledger would say so.
-                submitted_before(connection, app_id)
+                try:
+                    submitted_before(connection, app_id)
+                except SubmissionRejected:
+                    raise
+                except KnitError as away:
+                    raise _unknown(app_id, e, away) from e
                 log.warning("%s: no ResourceManager has it (%s); submitting it again under the same id", app_id, e)
     except (KnitError, OSError):
         raise
@@ -88,12 +100,12 @@ def hand_over(connection: Connection, submission: Submission, owned_by_caller: b
 def _state_after(connection: Connection, app_id: str) -> str | None:
     """The application's state by the word of an active ResourceManager; None if that does not have it.
 
-    Where there are several, one of them may be about to take over.
+    Where there are several, one of them may be about to take over; where there is one, it may be starting again.
 
     Raises:
-        ClusterUnavailable: none answers.
+        KnitError: none answers, or none to us.
     """
-    takeover = Backoff.for_waiting(_TAKEOVER_SECONDS if len(connection.session.addresses) > 1 else 0, shortest=0.3)
+    takeover = Backoff.for_waiting(_TAKEOVER_SECONDS, shortest=0.3)
     while True:
         try:
             return str(connection.api.status(app_id)["state"])
@@ -104,21 +116,52 @@ def _state_after(connection: Connection, app_id: str) -> str | None:
                 raise
 
 
-def undo(connection: Connection, app_id: str, cause: BaseException) -> None:
-    """Leave nothing of a submission that did not come about."""
+def _unknown(app_id: str, lost: SubmissionUncertain, away: KnitError) -> SubmissionUncertain:
+    return SubmissionUncertain(
+        f"whether {app_id} was submitted is unknown: {lost}; and it could not be looked up: {away}. Look: "
+        f"knit status {app_id}; with app_id={app_id!r} the same can be submitted again, and runs once at most",
+        app_id=app_id,
+    )
+
+
+def is_only(connection: Connection, app_id: str) -> bool:
+    """Whether no other submission of the id can have come first: each leaves its files before it submits."""
     try:
-        connection.api.status(app_id)
-        if not isinstance(cause, SubmissionRejected):
+        return not later_submissions(connection.files, connection.paths, app_id)
+    except RemoteFileNotFound:
+        return True
+    except KnitError as e:
+        log.debug("whether %s was submitted more than once: %s", app_id, e)
+        return False
+
+
+def undo(connection: Connection, app_id: str, cause: BaseException, folder: str) -> None:
+    """Leave nothing of a submission that did not come about.
+
+    Args:
+        connection: the cluster, as one user.
+        app_id: the id.
+        cause: why it did not.
+        folder: what it has staged into: the application's folder or one below; empty for none. What another submission
+            of the same id has there is left alone.
+    """
+    whole = connection.paths.staging(app_id)
+    try:
+        state = str(connection.api.status(app_id).get("state"))
+        if not isinstance(cause, SubmissionRejected) or state not in FINAL_STATES:
             return
+        folder = whole
     except ApplicationNotFound:
-        pass
+        if folder == whole and not is_only(connection, app_id):
+            folder = ""
     except KnitError as e:
         log.warning(
             "whether %s reached the ResourceManager is unknown (%s); its staging is left for the sweep", app_id, e
         )
         return
     try:
-        remove_staging(connection.files, connection.paths, app_id)
+        if folder:
+            connection.files.delete(folder, recursive=True)
     except KnitError as e:
         log.warning("the staging of %s could not be removed: %s; `knit prune` will", app_id, e)
 

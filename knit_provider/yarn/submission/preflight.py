@@ -66,3 +66,20 @@ def _is_missing(connection: Connection, path: str) -> bool:
     with contextlib.suppress(ConfigurationError):
         return needs_upload(path, connection.files, connection.paths)
     return True
+
+
+def check_staging(connection: Connection, spec: ApplicationSpec) -> None:
+    """Make sure that the application is staged where a spec wants it.
+
+    Attaching, the ledger and tidying up look where the Knit says, in other processes too, and not into the spec.
+
+    Raises:
+        ConfigurationError: it would be staged elsewhere.
+    """
+    wanted, ours = spec.staging, connection.staging
+    if wanted is not None and wanted.rstrip("/") != (ours or "").rstrip("/"):
+        raise ConfigurationError(
+            f"staging: the spec says {wanted}, and this Knit stages into {ours or 'the default filesystem'}; give it "
+            f"to the Knit, staging={wanted!r} (--staging {wanted} with the knit command), here and wherever the "
+            "application is attached to"
+        )

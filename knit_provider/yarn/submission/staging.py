@@ -4,7 +4,8 @@
 
     <home>/.knitDeps/cache/<sha256>/<name>        uploads by content, never changed; .last-use beside them when found
     <home>/.knitDeps/envs/<sha256>/<name>         packed environments by content, never changed
-    <home>/.knitDeps/apps/<rm>/<application>/     one application's own files, gone when it has ended
+    <home>/.knitDeps/apps/<rm>/<application>/     one application's own files, gone when it has ended; what a second
+                                                  submission of the same id adds is below, in <submission>/
     <home>/.knitDeps/ledger/<rm>/<application>    that the application started, and how it ended; or the latter in
                                                   <application>.end beside it, where its ApplicationMaster was killed
 
@@ -34,6 +35,8 @@ LIFETIME_FILE = "lifetime"
 """There as long as YARN has not been told of the lifetime, which the ApplicationMaster then sees to itself."""
 
 _APPLICATION = re.compile(r"application_\d+_\d+", re.ASCII)
+_SUBMISSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_MANY = 100_000
 _OTHERS_MAY_WRITE = 0o022
 _OTHERS_MAY_ANYTHING = 0o077
 
@@ -212,6 +215,8 @@ def write_staging(
     content: Mapping[str, bytes],
     secret: Mapping[str, bytes] | None = None,
     modified_ms: int | None = None,
+    *,
+    folder: str | None = None,
 ) -> Staged:
     """Write an application's own files, private to its user.
 
@@ -222,11 +227,12 @@ def write_staging(
         content: content by name.
         secret: as ``content``, for files that are written only where nobody else can read them.
         modified_ms: as in :meth:`~knit_provider.yarn.files.port.Files.write_many`.
+        folder: where, below the application's own folder; default that folder itself.
 
     Raises:
         RemoteFileExists: one is there already: this application was staged before.
     """
-    folder = base.paths.staging(app_id)
+    folder = folder or base.paths.staging(app_id)
     secrets = {} if base.refusal else dict(secret or {})
     written = files.write_many(folder, {**content, **secrets}, modified_ms=modified_ms)
     refusal = base.refusal if secret else ""
@@ -238,6 +244,17 @@ def write_staging(
     if refusal:
         _log.warning("%s can be watched and killed but neither scaled nor bound: %s", app_id, refusal)
     return Staged(written, refusal)
+
+
+def later_submissions(files: Files, paths: Paths, app_id: str) -> list[str]:
+    """The submissions of an id that found files of an earlier one in its folder, by their submission ids.
+
+    Raises:
+        RemoteFileNotFound: there is no such folder.
+    """
+    entries = files.list(paths.staging(app_id), _MANY)
+    names = [entry.path.rstrip("/").rpartition("/")[2] for entry in entries if entry.is_dir]
+    return [name for name in names if _SUBMISSION.fullmatch(name)]
 
 
 def remove_staging(files: Files, paths: Paths, app_id: str) -> bool:

@@ -14,6 +14,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -26,10 +27,10 @@ from knit_provider.yarn.rest.shapes import check_app_id
 from knit_provider.yarn.submission import am_launch as am
 from knit_provider.yarn.submission.am_classes import classes_of
 from knit_provider.yarn.submission.am_document import am_document
-from knit_provider.yarn.submission.handing_over import hand_over, submitted_before, undo
+from knit_provider.yarn.submission.handing_over import hand_over, is_only, submitted_before, undo
 from knit_provider.yarn.submission.housekeeping import sweep_in_background
 from knit_provider.yarn.submission.lifetime import set_lifetime_when_running
-from knit_provider.yarn.submission.preflight import preflight
+from knit_provider.yarn.submission.preflight import check_staging, preflight
 from knit_provider.yarn.submission.scripts import RUN_SCRIPT, master_script, script_name, service_script
 from knit_provider.yarn.submission.secrets import AppSecrets, check_shared, new_secrets
 from knit_provider.yarn.submission.staging import (
@@ -63,7 +64,8 @@ class Submitted:
 
     Attributes:
         app_id: YARN application id.
-        credentials: what controls it; None where it was submitted before, or where the filesystem keeps no secret.
+        credentials: what controls it; None where it was submitted before, where another submission of the same id may
+            have come first, or where the filesystem keeps no secret.
     """
 
     app_id: str
@@ -99,6 +101,7 @@ def submit(
         ConfigurationError, CheckFailed: nothing was submitted, and nothing is left behind.
         SubmissionRejected: the ResourceManager refused it, or the id has run already.
     """
+    check_staging(connection, spec)
     scripts = _scripts(spec, lang)
     shared = check_shared(shared)
     jar = am.package_file(am.JAR, connection.jar)
@@ -128,31 +131,50 @@ def submit(
     owned_by_caller = app_id is not None
     app_id = app_id or connection.bridge.new_application().application_id
     app_secrets = new_secrets(app_id, spec.lifetime, shared)
+    submission_id = secrets.token_hex(16)
+    stage = partial(
+        _stage,
+        connection,
+        spec,
+        base,
+        app_id,
+        submission_id,
+        shipped,
+        app_secrets,
+        scripts,
+        bound=bound,
+        lease_seconds=lease_seconds,
+        class_environment=classes.environment,
+        package={name: DIGESTS.of(package[name])[0] for name in (am.JAR, am.LAUNCHER)},
+        token_filesystems=token_filesystems,
+        tokens=tokens,
+        keytab=keytab,
+    )
+    whole = folder = connection.paths.staging(app_id)
     try:
-        submission, staged_secret = _stage(
-            connection,
-            spec,
-            base,
-            app_id,
-            shipped,
-            app_secrets,
-            scripts,
-            bound=bound,
-            lease_seconds=lease_seconds,
-            class_environment=classes.environment,
-            package={name: DIGESTS.of(package[name])[0] for name in (am.JAR, am.LAUNCHER)},
-            token_filesystems=token_filesystems,
-            tokens=tokens,
-            keytab=keytab,
-        )
+        try:
+            submission, staged_secret = stage(whole)
+        except RemoteFileExists:
+            if not owned_by_caller:
+                # Nobody else has the id: the answer to our own request was lost.
+                remove_staging(connection.files, connection.paths, app_id)
+                submission, staged_secret = stage(whole)
+            else:
+                folder = ""  # Until we write somewhere else, nothing there is ours to remove.
+                if submitted_before(connection, app_id):
+                    return Submitted(app_id, None)
+                # An earlier try of the same id may be dead, or about to submit: what it promises YARN is left alone.
+                folder = f"{whole}/{submission_id}"
+                submission, staged_secret = stage(folder)
         hand_over(connection, submission, owned_by_caller)
     except BaseException as e:
-        undo(connection, app_id, e)
+        undo(connection, app_id, e, folder)
         raise
     if not connection.bridge.sets_lifetime and spec.lifetime is not None:
         set_lifetime_when_running(connection, app_id, spec.lifetime)
     sweep_in_background(connection)
-    return Submitted(app_id, app_secrets.credentials if staged_secret else None)
+    ours = staged_secret and (not owned_by_caller or (folder == whole and is_only(connection, app_id)))
+    return Submitted(app_id, app_secrets.credentials if ours else None)
 
 
 def tags_of(spec: ApplicationSpec) -> tuple[str, ...]:
@@ -174,9 +196,11 @@ def _stage(
     spec: ApplicationSpec,
     base: Base,
     app_id: str,
+    submission_id: str,
     shipped: Shipped,
     app_secrets: AppSecrets,
     scripts: Mapping[str, bytes],
+    folder: str,
     *,
     bound: bool,
     lease_seconds: int,
@@ -193,11 +217,11 @@ def _stage(
         # Empty, and so without a block that has to be written.
         scripts = {**scripts, LIFETIME_FILE: b""}
     control = app_secrets.credentials.to_json(app_id)
-    folder, submission_id = paths.staging(app_id), secrets.token_hex(16)
+    whole = paths.staging(app_id)
     private = {CONTROL_FILE: control}
     if keytab is not None:
         private[KEYTAB] = keytab.content
-        fetching = {name: with_fetcher(scripts[name], folder) for name in map(script_name, spec.services)}
+        fetching = {name: with_fetcher(scripts[name], whole) for name in map(script_name, spec.services)}
         scripts = {**scripts, **fetching, TOKENS_SCRIPT: FETCHER}
 
     # NodeManagers look at the login and not at whom it acts for, and would keep the logs of what runs from it.
@@ -210,7 +234,7 @@ def _stage(
             submission_id=submission_id,
             user=connection.user,
             secure=connection.secure,
-            staging_dir=folder,
+            staging_dir=whole,
             ledger_file=paths.ledger(app_id),
             local_resources={
                 name: {
@@ -237,12 +261,9 @@ def _stage(
         for name, content in scripts.items()
     }
     content = {**scripts, SPEC_FILE: document(expected)}
-    try:
-        staged = write_staging(files, base, app_id, content, private, stamp)
-    except RemoteFileExists:
-        # Left by a try of the same id that never reached the ResourceManager.
-        remove_staging(files, paths, app_id)
-        staged = write_staging(files, base, app_id, content, private, stamp)
+    staged = write_staging(files, base, app_id, content, private, stamp, folder=folder)
+    if own_lifetime is not None and folder != whole:
+        files.touch(f"{whole}/{LIFETIME_FILE}")
     if staged.refusal and (bound or app_secrets.shared or keytab is not None):
         lacking = "be bound" if bound else "be given secrets" if app_secrets.shared else "be given its keytab"
         raise ConfigurationError(f"the application cannot {lacking}: {staged.refusal}")

@@ -175,11 +175,13 @@ def used_digests(files: Files, paths: Paths) -> set[str]:
     used: set[str] = set()
     for cluster in _listed(files, f"{paths.base}/apps"):
         for folder in _listed(files, cluster.path):
-            try:
-                content = files.read(f"{folder.path}/{SPEC_FILE}", 64 * 1024 * 1024)
-            except RemoteFileNotFound:
-                continue  # it ended meanwhile, or is being submitted: then its files are younger than any cache age
-            used.update(_digests_in(content))
+            later = (status for status in _listed(files, folder.path) if status.is_dir)
+            for one in (folder, *later):
+                try:
+                    content = files.read(f"{one.path}/{SPEC_FILE}", 64 * 1024 * 1024)
+                except RemoteFileNotFound:
+                    continue  # it ended meanwhile, or is being submitted: then its files are younger than any cache age
+                used.update(_digests_in(content))
     return used
 
 

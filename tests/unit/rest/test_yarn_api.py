@@ -115,6 +115,30 @@ class TestOneThatRecovers:
         says["haState"] = "ACTIVE"
         assert api.status(APP)["state"] == "RUNNING"
 
+    def test_is_not_believed_by_whoever_asks_for_the_state_or_kills(self, recovering):
+        api, _ = recovering
+        for ask in (api.state, lambda app_id: api.kill(app_id, timeout=0)):
+            with pytest.raises(ClusterUnavailable, match="has not recovered its applications"):
+                ask(APP)
+
+    def test_is_told_to_kill_until_it_knows_the_application(self, daemon, session_of):
+        """It dies once more when it has been told, and comes back without the order."""
+        states = [None, "RUNNING", None, None, "RUNNING", "KILLED"]
+        asked = []
+
+        def answer(handler):
+            if handler.path.startswith("/ws/v1/cluster/info"):
+                return info("INITIALIZING")(handler)
+            asked.append(handler.command)
+            state = states.pop(0)
+            if state is None:
+                return remote_exception(handler, 404, "NotFoundException", "app not found")
+            return send(handler, 200, {"state": state})
+
+        daemon.answer = answer
+        assert YARNAPI(session=session_of(daemon.address)).kill(APP) is True
+        assert asked == ["PUT", "PUT", "GET", "PUT", "PUT", "GET"]
+
     def test_has_no_list_by_tags(self, recovering):
         api, says = recovering
         with pytest.raises(ClusterUnavailable, match="has not recovered its applications"):
