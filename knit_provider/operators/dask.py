@@ -130,9 +130,7 @@ class DaskYARNClusterStartOperator(ApplicationOperator):
             try:
                 cluster = self._cluster(hook, conn, context)
             except KnitError as e:
-                if (
-                    isinstance(e, PERMANENT) or self._stopping or not tries_left(context) or not self._findable(context)
-                ):
+                if isinstance(e, PERMANENT) or self._stopping or not tries_left(context) or not self._findable(context):
                     # Nobody comes to look for it.
                     self._end(conn)
                 raise

@@ -310,7 +310,7 @@ class YARNAPI(ClusterView):
 
         Args:
             app_id: the application.
-            timeout: seconds to wait (default 10).
+            timeout: seconds to wait (default 10); with 0 it is told to end, and not looked at.
             diagnostics: why, for the application's report.
 
         Returns:
@@ -318,13 +318,18 @@ class YARNAPI(ClusterView):
 
         Raises:
             ApplicationNotFound: the ResourceManager doesn't know it.
+            ClusterUnavailable: also if it has just been started and has not read yet what it knew.
             PermissionDenied: it is somebody else's.
         """
         app_id = check_app_id(app_id)
         deadline = time.monotonic() + check_seconds(timeout, "timeout")
         body = {"state": "KILLED"} | ({"diagnostics": diagnostics} if diagnostics else {})
         path = f"cluster/apps/{app_id}/state"
-        answer = self.session.request("PUT", path, json=body, ok=(200, 202)).json()
+        try:
+            answer = self.session.request("PUT", path, json=body, ok=(200, 202)).json()
+        except ApplicationNotFound:
+            self._refuse_while_it_starts()
+            answer = self.session.request("PUT", path, json=body, ok=(200, 202)).json()
         state = str(answer.get("state"))
         while state not in FINAL_STATES and time.monotonic() < deadline:
             time.sleep(min(_POLL_SECONDS, max(deadline - time.monotonic(), 0)))

@@ -115,6 +115,11 @@ class TestOneThatRecovers:
         says["haState"] = "ACTIVE"
         assert api.status(APP)["state"] == "RUNNING"
 
+    def test_takes_no_kill_for_one_of_an_application_that_nobody_knows(self, recovering):
+        api, says = recovering
+        with pytest.raises(ClusterUnavailable, match="has not recovered its applications"):
+            api.kill(APP, timeout=0)
+
     def test_has_no_list_by_tags(self, recovering):
         api, says = recovering
         with pytest.raises(ClusterUnavailable, match="has not recovered its applications"):
