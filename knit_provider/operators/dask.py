@@ -181,7 +181,7 @@ class DaskYARNClusterStartOperator(ApplicationOperator):
             # Whoever ends this try from here on ends that one.
             self._app_id = stored.app_id
             report = self._report_of(conn, stored.app_id)
-            action = decide(stored, report, store.max_tries)
+            action = decide(stored, report, cleared=store.cleared_since(stored))
             if action is Action.UNKNOWN:
                 raise unknown_fate(stored.app_id)
             if action is Action.ATTACH:

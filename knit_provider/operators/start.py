@@ -188,7 +188,7 @@ class KnitStartOperator(WatchingOperator):
             if not self._stopping:
                 self._give_up(context, stored.app_id, e)
             raise
-        action = decide(stored, report, store.max_tries, force_rerun=self.force_rerun)
+        action = decide(stored, report, cleared=store.cleared_since(stored), force_rerun=self.force_rerun)
         self.log.info("%s is of an earlier try; %s", stored.app_id, action.value)
         if action is Action.UNKNOWN:
             raise unknown_fate(stored.app_id)

@@ -277,6 +277,29 @@ def test_without_a_state_store_the_tag_finds_it(task: Task, monkeypatch: pytest.
     assert len(task.cluster.did("submit")) == 3
 
 
+def test_a_task_that_is_cleared_with_fewer_retries_than_before_runs_anew(task: Task) -> None:
+    task.ti.max_tries = 2
+    first = task.run(retries=2)
+    task.cleared(retries=1)
+    assert task.ti.max_tries == 2
+    assert task.run(retries=1) != first
+
+
+@pytest.mark.parametrize("store", [True, False], ids=["state store", "tag"])
+def test_its_application_is_ended_before_a_new_one_starts(
+    task: Task, monkeypatch: pytest.MonkeyPatch, store: bool
+) -> None:
+    if not store:
+        below_3_3(task, monkeypatch, "prod")
+    task.cluster.outcome = "RUNNING"
+    task.ti.max_tries = 3
+    first = task.run(retries=3, wait_for_completion=False)
+    task.cleared(retries=0)
+    task.cluster.outcome = "SUCCEEDED"
+    assert task.run(retries=0) != first
+    assert task.cluster.states[first] == "KILLED"
+
+
 @BOTH
 def test_without_store_and_deployment_nothing_is_adopted_and_a_lost_wait_ends_the_application(
     task: Task, deferrable: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
