@@ -285,6 +285,7 @@ def test_a_task_that_is_cleared_with_fewer_retries_than_before_runs_anew(task: T
     assert task.run(retries=1) != first
 
 
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize("store", [True, False], ids=["state store", "tag"])
 def test_its_application_is_ended_before_a_new_one_starts(
     task: Task, monkeypatch: pytest.MonkeyPatch, store: bool
