@@ -211,7 +211,8 @@ class WatchingOperator(ApplicationOperator):
 
         lines, cursor = self._task_log(app, kept)
         self._watch = Watch(app, self._patience(), logs=self.get_logs, cursor=cursor)
-        self._logs_complete = self.get_logs
+        # What earlier visits of a worker have read, this process knows nothing of.
+        self._logs_complete = self.get_logs and not kept.get("cursor")
         report = None
         try:
             for event in self._watch.events():

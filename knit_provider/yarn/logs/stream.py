@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 256 * 1024
 LONGEST_LINE = 1024 * 1024
+# Of one request to a node. So much of a log is in memory, however long it is.
+READ_BYTES = 8 * LONGEST_LINE
 POLL_SECONDS = 1.0
 TROUBLE_SECONDS = 300.0
 
@@ -92,9 +94,7 @@ class _Follower:
             return
         try:
             for file in live.files(self._connection, container):
-                key = (container.id, file.name)
-                if file.length > self._said.get(key, 0):
-                    yield from self._read_on(container, file.name)
+                yield from self._read_on(container, file.name, file.length)
             if not container.live:
                 self._done.add(container.id)
         except KnitError as e:
@@ -107,15 +107,20 @@ class _Follower:
                     e,
                 )
 
-    def _read_on(self, container: KnownContainer, name: str) -> Iterator[LogChunk]:
+    def _read_on(self, container: KnownContainer, name: str, length: int) -> Iterator[LogChunk]:
+        """What has not been said of a file, at least up to ``length``; what comes meanwhile waits for the next look."""
         key = (container.id, name)
-        sink = io.BytesIO()
-        live.read(self._connection, container, name, self._said.get(key, 0), sink)
-        data = sink.getvalue()
-        if self._whole_lines and len(data) < LONGEST_LINE:
-            data = data[: data.rfind(b"\n") + 1]
-        if data:
-            yield from self._say(container, name, data)
+        while self._said.get(key, 0) < length:
+            sink = io.BytesIO()
+            live.read(self._connection, container, name, self._said.get(key, 0), sink, READ_BYTES)
+            data = sink.getvalue()
+            at_the_end = len(data) < READ_BYTES
+            if self._whole_lines or not at_the_end:
+                data = _whole(data)
+            for piece in _pieces(data):
+                yield from self._say(container, name, piece)
+            if at_the_end:
+                return
 
     def _say(self, container: KnownContainer, name: str, data: bytes, *, final: bool = False) -> Iterator[LogChunk]:
         key = (container.id, name)
@@ -144,3 +149,24 @@ class _Follower:
             if text := decoder.decode(b"", True):
                 c = self._known.get(container_id) or KnownContainer(container_id)
                 yield LogChunk(container_id, c.service, c.index, name, text)
+
+
+def _whole(data: bytes) -> bytes:
+    """The lines that are complete; of a line that is too long to be waited for, its whole letters."""
+    end = data.rfind(b"\n") + 1
+    if end or len(data) < LONGEST_LINE:
+        return data[:end]
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(data)
+    return data[: len(data) - len(decoder.getstate()[0])]
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Cut into chunks, between lines where they are not too long for that."""
+    begin = 0
+    while begin < len(data):
+        end = begin + CHUNK_BYTES
+        if end < len(data):
+            end = data.rfind(b"\n", begin, end) + 1 or end
+        yield data[begin:end]
+        begin = end

@@ -383,6 +383,25 @@ def test_logs_come_by_and_by_and_each_line_once(task: Task, capsys: pytest.Captu
     assert said.count("first line") == said.count("second line") == 1
 
 
+def test_a_result_knows_the_containers_whose_logs_an_earlier_visit_has_read(task: Task) -> None:
+    task.cluster.outcome = "RUNNING"
+
+    def say(index: int, file: str, text: str) -> None:
+        task.cluster.logs.append(LogChunk(f"container_1_0001_01_00000{index + 2}", "default", index, file, text))
+
+    for index in range(4):
+        say(index, "prelaunch.out", "Launching container")
+    deferral = deferral_of(task, logging_interval=0.1)
+    with pytest.raises(TaskDeferred) as caught:
+        task.resumed(task.make(deferrable=True, logging_interval=60), deferral)
+    for index in (1, 3):
+        say(index, "knit-result.json", f'"v{index}"')
+    task.cluster.result = [None, "v1", None, "v3"]  # as read from the whole logs
+    task.cluster.states = dict.fromkeys(task.cluster.states, "SUCCEEDED")
+    task.resumed(task.make(deferrable=True, logging_interval=60), caught.value)
+    assert task.ti.xcoms["result"] == [None, "v1", None, "v3"]
+
+
 def test_yarn_is_told_of_the_lifetime_by_the_trigger_once_it_runs(task: Task) -> None:
     task.cluster.outcome = "ACCEPTED"
     looks: list[str] = []

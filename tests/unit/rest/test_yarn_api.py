@@ -116,7 +116,7 @@ class TestOneThatRecovers:
         assert api.status(APP)["state"] == "RUNNING"
 
     def test_takes_no_kill_for_one_of_an_application_that_nobody_knows(self, recovering):
-        api, says = recovering
+        api, _ = recovering
         with pytest.raises(ClusterUnavailable, match="has not recovered its applications"):
             api.kill(APP, timeout=0)
 
