@@ -30,11 +30,14 @@ LAST_SECONDS = 10.0
 # Asking again cannot mend these.
 _FINAL = (ApplicationNotFound, AuthenticationFailed, ConfigurationError, PermissionDenied)
 
+# The level to log it at, and a sentence.
+Outcome = tuple[int, str]
+
 _pool: list[ThreadPoolExecutor] = []
-_going: set[asyncio.Task[str]] = set()
+_going: set[asyncio.Task[Outcome]] = set()
 
 
-async def kill(poll_of: Callable[[], Awaitable[SharedPoll]], app_id: str, why: str, patience: float) -> str:
+async def kill(poll_of: Callable[[], Awaitable[SharedPoll]], app_id: str, why: str, patience: float) -> Outcome:
     """Tell YARN to end an application. A cancellation ends the wait for it, and not the kill.
 
     Args:
@@ -44,7 +47,7 @@ async def kill(poll_of: Callable[[], Awaitable[SharedPoll]], app_id: str, why: s
         patience: seconds in a row for which the cluster may be away; with 0 it is told once.
 
     Returns:
-        What came of it, in a sentence.
+        What came of it: a level of ``logging``, and a sentence.
     """
     loop = asyncio.get_running_loop()
     # Without the context of the trigger, whose log is closed when it has ended.
@@ -58,7 +61,9 @@ async def kill(poll_of: Callable[[], Awaitable[SharedPoll]], app_id: str, why: s
         raise
 
 
-async def _until_accepted(poll_of: Callable[[], Awaitable[SharedPoll]], app_id: str, why: str, patience: float) -> str:
+async def _until_accepted(
+    poll_of: Callable[[], Awaitable[SharedPoll]], app_id: str, why: str, patience: float
+) -> Outcome:
     trouble_since: float | None = None
     while True:
         try:
@@ -68,10 +73,10 @@ async def _until_accepted(poll_of: Callable[[], Awaitable[SharedPoll]], app_id: 
             now = time.monotonic()
             trouble_since = now if trouble_since is None else trouble_since
             if isinstance(e, _FINAL) or now + PAUSE_SECONDS > trouble_since + patience:
-                return f"{app_id} could not be killed: {e}"
+                return logging.WARNING, f"{app_id} could not be killed: {e}"
             log.warning("%s could not be killed: %s; trying again", app_id, e)
         else:
-            return f"{app_id} was told to end: {why}"
+            return logging.INFO, f"{app_id} was told to end: {why}"
         await asyncio.sleep(PAUSE_SECONDS)
 
 
@@ -88,6 +93,6 @@ async def _put(poll: SharedPoll, app_id: str, why: str) -> None:
         raise
 
 
-def _tell(task: asyncio.Task[str]) -> None:
+def _tell(task: asyncio.Task[Outcome]) -> None:
     if not task.cancelled():
-        log.info("%s", task.result())
+        log.log(*task.result())

@@ -232,7 +232,8 @@ class KnitTrigger(BaseTrigger):
         if self.on_kill_action != "kill":
             self.log.info("%s goes on; `knit kill %s` ends it", self.app_id, self.app_id)
             return
-        self.log.info("%s", await kills.kill(self._cluster, self.app_id, why, patience))
+        level, outcome = await kills.kill(self._cluster, self.app_id, why, patience)
+        self.log.log(level, outcome)
 
     async def _cluster(self) -> SharedPoll:
         return self._poll or await shared_poll(KnitHook(self.yarn_conn_id))
