@@ -8,6 +8,7 @@ does, it travels in a private file in the application's staging folder, which is
 from __future__ import annotations
 
 import base64
+import functools
 import inspect
 import io
 import pickle
@@ -32,6 +33,7 @@ _CONTEXT_TIMES = ("data_interval_end", "data_interval_start", "logical_date", "s
 # The standard library, and what pip installed.
 _INSTALLED = tuple(sorted({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}))
 _END = "KNIT-END-OF-CALL"
+_CACHED = type(functools.cache(len))
 
 
 def call_script(
@@ -40,7 +42,8 @@ def call_script(
     """The script.
 
     Args:
-        function: what to call; all of its module that it uses goes along, packages that it imports do not.
+        function: what to call, with its decorators; what it uses of its module, and they of the user's own modules,
+            goes along, packages that it imports do not.
         args: positional arguments, rendered.
         kwargs: named arguments, rendered.
         context: the task's; what of it the function has parameters for is passed too.
@@ -106,11 +109,11 @@ def _plain(value: Any) -> Any:
 def _packed(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
     import cloudpickle
 
-    function = inspect.unwrap(function)
-    module = inspect.getmodule(function) or sys.modules.get(getattr(function, "__module__", ""))
-    # By reference, the container would have to import the DAG file.
-    by_value = module is not None and module.__name__ != "__main__" and _is_users(module)
-    if by_value:
+    while isinstance(function, _CACHED):
+        # It travels by its name only, and of a function that is called once there is nothing to remember.
+        function = function.__wrapped__
+    modules = _users_modules(function)
+    for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:
         packed = io.BytesIO()
@@ -121,8 +124,25 @@ def _packed(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping
             f"{_name(function)} or one of its arguments cannot be packed for the container: {type(e).__name__}: {e}"
         ) from e
     finally:
-        if by_value:
+        for module in modules:
             cloudpickle.unregister_pickle_by_value(module)
+
+
+def _users_modules(function: Callable[..., Any]) -> list[ModuleType]:
+    """The DAG file, and the user's own modules that decorators of the function come from.
+
+    By reference, the container would have to import them.
+    """
+    found: dict[str, ModuleType] = {}
+    link: Any = function
+    while link is not None:
+        # functools.wraps gives a wrapper the name of the function's module; its globals are of the decorator's.
+        own = getattr(link, "__globals__", {}).get("__name__", type(link).__module__)
+        for module in (inspect.getmodule(link), sys.modules.get(getattr(link, "__module__", "")), sys.modules.get(own)):
+            if module is not None and module.__name__ != "__main__" and _is_users(module):
+                found[module.__name__] = module
+        link = getattr(link, "__wrapped__", None)
+    return list(found.values())
 
 
 def _is_users(module: ModuleType) -> bool:

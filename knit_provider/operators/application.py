@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import BaseOperator
@@ -13,15 +14,21 @@ from knit_provider.hooks.knit import KnitHook
 from knit_provider.links.knit import YarnApplicationLink, push
 from knit_provider.operators.identity import ApplicationStore, StoredApplication, find_by_tag
 from knit_provider.yarn.errors import (
+    ApplicationKilled,
     AuthenticationFailed,
     CheckFailed,
+    ClusterUnavailable,
     ConfigurationError,
     KnitError,
     PermissionDenied,
 )
+from knit_provider.yarn.polling import Pace, Patience
 
 if TYPE_CHECKING:
     from knit_provider.yarn.knit import Knit
+    from knit_provider.yarn.report import ApplicationReport
+
+T = TypeVar("T")
 
 # Trying again cannot mend these.
 PERMANENT = (ConfigurationError, CheckFailed, AuthenticationFailed, PermissionDenied)
@@ -52,13 +59,22 @@ class ApplicationOperator(BaseOperator):
         super().__init__(**kwargs)
         self.yarn_conn_id = yarn_conn_id
         self._app_id: str | None = None
-        self._findable = True
+        self._deployment: str | None = None
+        self._stopping = False
 
     def _check(self) -> None:
         """Check the arguments, before the cluster is asked anything."""
 
     def _opened(self, hook: KnitHook) -> None:
         """Called before anything is done with a connection."""
+
+    def _patience(self) -> Patience:
+        """How long a cluster that is away is waited for."""
+        return Patience()
+
+    def _fate(self) -> str:
+        """What has become of the application of a task that was stopped."""
+        return "was killed"
 
     @contextmanager
     def _connected(self) -> Iterator[tuple[KnitHook, Knit]]:
@@ -67,6 +83,7 @@ class ApplicationOperator(BaseOperator):
             self._check()
             hook = KnitHook(self.yarn_conn_id)
             self._opened(hook)
+            self._deployment = hook.deployment
             with hook.get_conn() as conn:
                 yield hook, conn
         except PERMANENT as e:
@@ -81,15 +98,18 @@ class ApplicationOperator(BaseOperator):
         push(context, url)
         self.log.info("%s: %s", app_id, url)
 
-    def _earlier(self, conn: Knit, hook: KnitHook, context: Mapping[str, Any]) -> StoredApplication | None:
-        """The application of an earlier try: from the task state store or, below Airflow 3.3, by its tag."""
+    def _earlier(self, conn: Knit, context: Mapping[str, Any]) -> StoredApplication | None:
+        """The application of an earlier try: from the task state store or, below Airflow 3.3, by its tag.
+
+        Raises:
+            ClusterUnavailable: the cluster was away for too long.
+        """
         store = ApplicationStore(context)
         if store.available:
             return store.load()
         if context.get("ti") is None:
             return None
-        if hook.deployment is None:
-            self._findable = False
+        if not self._findable(context):
             self.log.warning(
                 "A retry cannot find the application of this try and would start a second one: this Airflow has no "
                 "task state store (3.3 has), and the connection %s names no deployment. Set its extra 'deployment' to "
@@ -97,7 +117,41 @@ class ApplicationOperator(BaseOperator):
                 self.yarn_conn_id,
             )
             return None
-        return find_by_tag(conn.yarn_api, context, hook.deployment)
+        return self._patiently(
+            lambda: find_by_tag(conn.yarn_api, context, str(self._deployment)),
+            "the task was stopped while nobody could say whether an earlier try has left an application",
+        )
+
+    def _findable(self, context: Mapping[str, Any]) -> bool:
+        """Whether a later try finds the application of this one; the same in every process of the task."""
+        return ApplicationStore(context).available or self._deployment is not None
+
+    def _report_of(self, conn: Knit, app_id: str) -> ApplicationReport | None:
+        """What is known of an earlier try's application."""
+        return self._patiently(
+            conn.application(app_id).report_or_none, f"the task was stopped; {app_id} {self._fate()}", app_id
+        )
+
+    def _patiently(self, ask: Callable[[], T], stopped: str, app_id: str = "") -> T:
+        """Ask about an earlier try; a cluster that is away is waited for as it is in a wait.
+
+        Raises:
+            ApplicationKilled: ``on_kill`` came meanwhile; ``stopped`` says what that means.
+            ClusterUnavailable: it was away for too long.
+        """
+        pace = Pace(self._patience(), shortest=0.5)
+        while True:
+            try:
+                return ask()
+            except ClusterUnavailable as e:
+                pace.failed(e)
+                self.log.warning("%s; asking again", e)
+            until = time.monotonic() + pace.pause()
+            while time.monotonic() < until:
+                # on_kill comes in between and lets this go on.
+                time.sleep(0.1)
+                if self._stopping:
+                    raise ApplicationKilled(stopped, app_id=app_id)
 
     def _replace(self, conn: Knit, app_id: str) -> None:
         """End the application of an earlier try, whose task was cleared, so that a new one may start.

@@ -10,9 +10,10 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from knit_provider.hooks.knit import KnitHook
 from knit_provider.operators.application import KILL_SECONDS, PERMANENT, ApplicationOperator, unknown_fate
-from knit_provider.operators.arguments import whole
+from knit_provider.operators.arguments import seconds, whole
 from knit_provider.operators.identity import Action, ApplicationStore, decide, task_tag, tries_left
 from knit_provider.yarn.errors import ApplicationKilled, ApplicationNotFound, KnitError
+from knit_provider.yarn.polling import Patience
 
 if TYPE_CHECKING:
     from knit_provider.dask import DaskYARNCluster
@@ -44,6 +45,8 @@ class DaskYARNClusterStartOperator(ApplicationOperator):
         wait_for_workers: workers to wait for (default none: they come as they are granted).
         timeout_seconds: how long to wait for them (default 600).
         cluster_options: further arguments of :class:`~knit_provider.dask.DaskYARNCluster`.
+        poll_retry_timeout: seconds for which YARN may be away while the cluster of an earlier try is looked for
+            (default 300).
 
     Returns:
         The YARN application id. The XComs ``app_id``, ``tracking_url``, ``scheduler_address`` and ``dashboard_link``
@@ -96,6 +99,7 @@ class DaskYARNClusterStartOperator(ApplicationOperator):
         wait_for_workers: int | str = 0,
         timeout_seconds: float = 600.0,
         cluster_options: Mapping[str, Any] | None = None,
+        poll_retry_timeout: float = 300.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -113,7 +117,7 @@ class DaskYARNClusterStartOperator(ApplicationOperator):
         self.wait_for_workers = wait_for_workers
         self.timeout_seconds = timeout_seconds
         self.cluster_options = cluster_options
-        self._stopping = False
+        self.poll_retry_timeout = poll_retry_timeout
 
     def execute(self, context: Mapping[str, Any]) -> str:
         """Start the cluster, or go on with that of an earlier try.
@@ -126,7 +130,7 @@ class DaskYARNClusterStartOperator(ApplicationOperator):
             try:
                 cluster = self._cluster(hook, conn, context)
             except KnitError as e:
-                if isinstance(e, PERMANENT) or not tries_left(context) or not self._findable:
+                if isinstance(e, PERMANENT) or self._stopping or not tries_left(context) or not self._findable(context):
                     # Nobody comes to look for it.
                     self._end(conn)
                 raise
@@ -172,12 +176,12 @@ class DaskYARNClusterStartOperator(ApplicationOperator):
     def _identity(self, hook: KnitHook, conn: Knit, context: Mapping[str, Any]) -> tuple[str, bool]:
         """The id to use, stored; and whether there is a cluster under it already."""
         store = ApplicationStore(context)
-        stored = self._earlier(conn, hook, context)
+        stored = self._earlier(conn, context)
         if stored is not None:
             # Whoever ends this try from here on ends that one.
             self._app_id = stored.app_id
-            report = conn.application(stored.app_id).report_or_none()
-            action = decide(stored, report, store.max_tries)
+            report = self._report_of(conn, stored.app_id)
+            action = decide(stored, report, cleared=store.cleared_since(stored))
             if action is Action.UNKNOWN:
                 raise unknown_fate(stored.app_id)
             if action is Action.ATTACH:
@@ -190,6 +194,12 @@ class DaskYARNClusterStartOperator(ApplicationOperator):
         app_id = conn.new_application()
         store.save(app_id)
         return app_id, False
+
+    def _check(self) -> None:
+        seconds(self.poll_retry_timeout, "poll_retry_timeout")
+
+    def _patience(self) -> Patience:
+        return Patience(retry_timeout=self.poll_retry_timeout)
 
     def _go_on(self) -> None:
         if self._stopping:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 STATE_KEY = "knit_application"
 # So often may a person have cleared a task, and its application is still found by its tags.
 CLEARED_AT_MOST = 50
+# By so much may a DAG's author have lowered a task's retries meanwhile.
+LOWERED_AT_MOST = 20
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,16 @@ class StoredApplication:
 
     Attributes:
         app_id: its YARN application id; whether it was ever submitted, YARN knows.
-        max_tries: the task's at that time. Airflow raises it when a person clears the task, and not for a retry.
+        max_tries: the task's at that time. Airflow sets it anew, to the number of tries until then and ``retries``,
+            when a person clears the task, and leaves it alone else.
+        retries: the task's argument at that time; None where it is not known.
+        clears: how often anything of the DAG run had been cleared by then; None where it is not known.
     """
 
     app_id: str
     max_tries: int
+    retries: int | None = None
+    clears: int | None = None
 
 
 class ApplicationStore:
@@ -44,6 +51,8 @@ class ApplicationStore:
         self._state = context.get("task_state_store")
         ti = context.get("ti")
         self.max_tries = int(getattr(ti, "max_tries", 0) or 0)
+        self.retries = _number(getattr(context.get("task"), "retries", None))
+        self.clears = _number(getattr(context.get("dag_run"), "clear_number", None))
 
     @property
     def available(self) -> bool:
@@ -55,12 +64,30 @@ class ApplicationStore:
         found = self._state.get(STATE_KEY) if self._state is not None else None
         if not isinstance(found, Mapping) or not found.get("app_id"):
             return None
-        return StoredApplication(str(found["app_id"]), int(found.get("max_tries", 0)))
+        # The last two were not stored at first.
+        return StoredApplication(
+            str(found["app_id"]),
+            int(found.get("max_tries", 0)),
+            _number(found.get("retries")),
+            _number(found.get("clears")),
+        )
 
     def save(self, app_id: str) -> None:
         """Keep the id, so that whatever happens from here on a later try finds it."""
         if self._state is not None:
-            self._state.set(STATE_KEY, {"app_id": app_id, "max_tries": self.max_tries})
+            kept = {"max_tries": self.max_tries, "retries": self.retries, "clears": self.clears}
+            self._state.set(STATE_KEY, {"app_id": app_id, **kept})
+
+    def cleared_since(self, stored: StoredApplication) -> bool:
+        """Whether a person has cleared the task since a try stored the application; a retry alone is no clearing."""
+        if self.max_tries != stored.max_tries:
+            # Lower, too: the task has fewer retries by now.
+            return True
+        # As many as before, after a clearing, if the retries were lowered by as many tries as there had been. A
+        # lowering alone looks the same, but for the run, of which nothing was cleared then.
+        if None in (self.retries, self.clears, stored.retries, stored.clears) or self.clears == stored.clears:
+            return False
+        return self.max_tries - (self.retries or 0) > stored.max_tries - (stored.retries or 0)
 
 
 class Action(enum.Enum):
@@ -77,8 +104,8 @@ class Action(enum.Enum):
 def decide(
     stored: StoredApplication | None,
     report: ApplicationReport | None,
-    max_tries: int,
     *,
+    cleared: bool,
     force_rerun: bool = False,
 ) -> Action:
     """Choose what a try does.
@@ -87,12 +114,11 @@ def decide(
         stored: what an earlier try left, or None.
         report: that application's report; None where neither the ResourceManager nor the ledger knows it, which proves
             that it was never started.
-        max_tries: of the task now.
+        cleared: a person has cleared the task since.
         force_rerun: an application that succeeded is no reason not to start a new one.
     """
     if stored is None:
         return Action.SUBMIT
-    cleared = max_tries > stored.max_tries
     if report is None:
         return Action.SUBMIT if cleared else Action.SUBMIT_STORED
     if report.terminal:
@@ -133,7 +159,9 @@ def find_by_tag(api: YARNAPI, context: Mapping[str, Any], deployment: str) -> St
         return None
     newest = int(getattr(ti, "max_tries", 0) or 0)
     digest = _digest(ti, deployment)
-    wanted = {f"{digest}-{tries}": tries for tries in range(max(0, newest - CLEARED_AT_MOST), newest + 1)}
+    # Clearing a task with fewer retries than it had lowers the number.
+    numbers = range(max(0, newest - CLEARED_AT_MOST), newest + LOWERED_AT_MOST + 1)
+    wanted = {f"{digest}-{tries}": tries for tries in numbers}
     found = []
     for app in api.find(tags=list(wanted), user=api.user):
         tries = [wanted[tag] for tag in str(app.get("applicationTags") or "").split(",") if tag in wanted]
@@ -141,6 +169,10 @@ def find_by_tag(api: YARNAPI, context: Mapping[str, Any], deployment: str) -> St
             found.append(StoredApplication(str(app["id"]), max(tries)))
     # Ids end in a number that grows.
     return max(found, key=lambda stored: [int(part) for part in stored.app_id.split("_")[1:]], default=None)
+
+
+def _number(given: object) -> int | None:
+    return given if isinstance(given, int) and not isinstance(given, bool) else None
 
 
 def _digest(ti: Any, deployment: str | None) -> str:

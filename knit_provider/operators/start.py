@@ -12,8 +12,7 @@ from knit_provider.operators.application import unknown_fate
 from knit_provider.operators.arguments import application_spec
 from knit_provider.operators.identity import Action, ApplicationStore, decide, task_tag
 from knit_provider.operators.watching import WatchingOperator
-from knit_provider.yarn.errors import ApplicationKilled, ClusterUnavailable, KnitError
-from knit_provider.yarn.polling import Pace
+from knit_provider.yarn.errors import ApplicationKilled, KnitError
 
 if TYPE_CHECKING:
     from knit_provider.yarn.application import Application
@@ -174,18 +173,22 @@ class KnitStartOperator(WatchingOperator):
     ) -> tuple[Application, bool]:
         """The application to follow, and whether it is that of an earlier try."""
         store = ApplicationStore(context)
-        stored = self._earlier(conn, hook, context)
+        stored = self._earlier(conn, context)
         if stored is None:
             return self._submit(conn, hook, spec, context), False
         # Whoever ends this try from here on ends that one.
         self._app_id = stored.app_id
+        if self._stopping:
+            # on_kill came before there was anything to kill.
+            self._end(stored.app_id, conn)
+            raise ApplicationKilled(f"the task was stopped; {stored.app_id} {self._fate()}", app_id=stored.app_id)
         try:
             report = self._report_of(conn, stored.app_id)
         except KnitError as e:
             if not self._stopping:
                 self._give_up(context, stored.app_id, e)
             raise
-        action = decide(stored, report, store.max_tries, force_rerun=self.force_rerun)
+        action = decide(stored, report, cleared=store.cleared_since(stored), force_rerun=self.force_rerun)
         self.log.info("%s is of an earlier try; %s", stored.app_id, action.value)
         if action is Action.UNKNOWN:
             raise unknown_fate(stored.app_id)
@@ -196,22 +199,6 @@ class KnitStartOperator(WatchingOperator):
             self._replace(conn, stored.app_id)
         app_id = stored.app_id if action is Action.SUBMIT_STORED else None
         return self._submit(conn, hook, spec, context, app_id), False
-
-    def _report_of(self, conn: Knit, app_id: str) -> ApplicationReport | None:
-        """What is known of an earlier try's application; a cluster that is away is waited for here too."""
-        pace = Pace(self._patience(), shortest=0.5)
-        while True:
-            try:
-                return conn.application(app_id).report_or_none()
-            except ClusterUnavailable as e:
-                pace.failed(e)
-                self.log.warning("%s; asking again", e)
-            until = time.monotonic() + pace.pause()
-            while time.monotonic() < until:
-                # on_kill comes in between and lets this go on.
-                time.sleep(0.1)
-                if self._stopping:
-                    raise ApplicationKilled(f"the task was stopped; {app_id} {self._fate()}", app_id=app_id)
 
     def _submit(
         self,
@@ -260,8 +247,8 @@ class KnitStartOperator(WatchingOperator):
         pushed = ti.xcom_pull(task_ids=ti.task_id, key="app_id", map_indexes=ti.map_index)
         return str(pushed) if isinstance(pushed, str) else None
 
-    def _next_try_finds_it(self) -> bool:
-        return self._findable
+    def _next_try_finds_it(self, context: Mapping[str, Any]) -> bool:
+        return self._findable(context)
 
     def _outcome(self, app: Application, report: ApplicationReport, result: Any) -> Any:
         return app.id

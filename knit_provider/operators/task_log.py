@@ -14,6 +14,8 @@ MAX_BYTES = 64 * 1024 * 1024
 _NOT_SHOWN = (*NODEMANAGER_FILES, RESULT_FILE)
 # More than a result may have: what is longer is refused, and need not be kept whole for that.
 _RESULT_CHARACTERS = 64 * 1024
+# A line that is longer, as of a container that writes no newline at all, is not waited for to its end.
+_LONGEST_LINE = 1024 * 1024
 _MARKERS = ("::group::", "::endgroup::")
 
 
@@ -62,7 +64,9 @@ class TaskLog:
         number = "" if chunk.index is None else f"{chunk.index} "
         self._titles.setdefault(key, f"{whose}{number}{chunk.file} ({chunk.container_id})")
         *lines, rest = (self._rest.pop(key, "") + chunk.text).split("\n")
-        if rest:
+        if len(rest) > _LONGEST_LINE:
+            lines.append(rest)
+        elif rest:
             self._rest[key] = rest
         if lines:
             self._lines(key, lines)

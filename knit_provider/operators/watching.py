@@ -70,7 +70,6 @@ class WatchingOperator(ApplicationOperator):
         self._lines: TaskLog | None = None
         self._lifetime_until: float | None = None
         self._logs_complete = False
-        self._stopping = False
 
     # -- what subclasses say --------------------------------------------------------------------------------------
 
@@ -86,7 +85,7 @@ class WatchingOperator(ApplicationOperator):
         """What the task returns of an application that succeeded."""
         raise NotImplementedError
 
-    def _next_try_finds_it(self) -> bool:
+    def _next_try_finds_it(self, context: Mapping[str, Any]) -> bool:
         """Whether a retry goes on with the application that this try leaves."""
         return True
 
@@ -212,7 +211,8 @@ class WatchingOperator(ApplicationOperator):
 
         lines, cursor = self._task_log(app, kept)
         self._watch = Watch(app, self._patience(), logs=self.get_logs, cursor=cursor)
-        self._logs_complete = self.get_logs
+        # What earlier visits of a worker have read, this process knows nothing of.
+        self._logs_complete = self.get_logs and not kept.get("cursor")
         report = None
         try:
             for event in self._watch.events():
@@ -306,7 +306,7 @@ class WatchingOperator(ApplicationOperator):
 
     def _give_up(self, context: Mapping[str, Any], app_id: str, error: KnitError) -> None:
         """The wait failed, not the application: what becomes of that, where this is the last try?"""
-        if isinstance(error, PERMANENT) or not tries_left(context) or not self._next_try_finds_it():
+        if isinstance(error, PERMANENT) or not tries_left(context) or not self._next_try_finds_it(context):
             self._end(app_id, self._killer)
         else:
             self.log.info("%s goes on, and the next try with it", app_id)

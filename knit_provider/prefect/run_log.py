@@ -12,6 +12,8 @@ from knit_provider.yarn.logs.results import RESULT_FILE
 # Prefect's server stores each record by itself and refuses one of more than 1 MB, so lines travel together.
 RECORD_BYTES = 32 * 1024
 MAX_BYTES = 16 * 1024 * 1024
+# A line that is longer, as of a container that writes no newline at all, is not waited for to its end.
+_LONGEST_LINE = 1024 * 1024
 # The last is our own carrier of results.
 _NOT_SHOWN = (*NODEMANAGER_FILES, RESULT_FILE)
 
@@ -46,7 +48,9 @@ class RunLog:
             return
         key = (chunk.container_id, chunk.file)
         *lines, rest = (self._rest.pop(key, (chunk, ""))[1] + chunk.text).split("\n")
-        if rest:
+        if len(rest) > _LONGEST_LINE:
+            lines.append(rest)
+        elif rest:
             self._rest[key] = (chunk, rest)
         self._write(chunk, lines)
 

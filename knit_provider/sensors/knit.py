@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from knit_provider.yarn.polling import Pace, Patience, reached
 from knit_provider.yarn.report import UNKNOWN, ApplicationReport
 from knit_provider.yarn.rest.shapes import LIVE_STATES
 
+TROUBLE_KEY = "knit_sensor_trouble"
 STATES = (*LIVE_STATES, "FINISHED", "FAILED", "KILLED", "SUCCEEDED")
 
 
@@ -37,7 +39,9 @@ class KnitSensor(BaseSensorOperator):
         deferrable: wait in the triggerer (default: Airflow's setting ``operators.default_deferrable``).
         end_from_trigger: with ``deferrable``, the task succeeds without going through a worker again (default False).
         poke_interval: seconds between two looks (default 10). A trigger looks more often while the wait is young.
-        poll_retry_timeout: seconds in a row for which the cluster may be away (default 300).
+        poll_retry_timeout: seconds in a row for which the cluster may be away (default 300). With
+            ``mode="reschedule"`` each look is a process of its own, and only from Airflow 3.3 on one knows what the
+            last one met: below, a cluster that is away is asked until ``timeout``.
         **kwargs: ``timeout``, ``mode``, ``soft_fail`` and all else that sensors have.
 
     Returns:
@@ -132,17 +136,43 @@ class KnitSensor(BaseSensorOperator):
 
     def poke(self, context: Mapping[str, Any]) -> PokeReturnValue | None:
         """One look."""
-        pace = self._pace = self._pace or Pace(Patience(retry_timeout=self.poll_retry_timeout), 1.0)
+        self._pace = self._pace or Pace(Patience(retry_timeout=self.poll_retry_timeout), 1.0)
         hook = self._hook = self._hook or KnitHook(self.yarn_conn_id)
         try:
             report = self._look(hook)
-            pace.answered()
+            self._answered(context, self._pace)
         except ClusterUnavailable as e:
-            pace.failed(e)
+            self._failed(context, self._pace, e)
             self.log.warning("%s; asking again", e)
             return None
         value = self._judge(report)
         return None if value is None else PokeReturnValue(True, xcom_value=value)
+
+    def _answered(self, context: Mapping[str, Any], pace: Pace) -> None:
+        pace.answered()
+        store = self._between_looks(context)
+        if store is not None and store.get(TROUBLE_KEY) is not None:
+            store.delete(TROUBLE_KEY)
+
+    def _failed(self, context: Mapping[str, Any], pace: Pace, error: ClusterUnavailable) -> None:
+        """Raise the error once the cluster has been away for too long."""
+        pace.failed(error)
+        store = self._between_looks(context)
+        if store is None:
+            return
+        now, this_try = time.time(), getattr(context.get("ti"), "try_number", None)
+        found = store.get(TROUBLE_KEY)
+        # What an earlier try met is over.
+        met = isinstance(found, Mapping) and found.get("try_number") == this_try
+        since = float(found["since"]) if met else now
+        if now - since > self.poll_retry_timeout:
+            raise error
+        if not met:
+            store.set(TROUBLE_KEY, {"since": since, "try_number": this_try})
+
+    def _between_looks(self, context: Mapping[str, Any]) -> Any:
+        """What outlives this process where the next look is another one's: the task state store, if there is one."""
+        return context.get("task_state_store") if self.reschedule else None
 
     def _look(self, hook: KnitHook) -> ApplicationReport:
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from knit_provider.hooks.knit import KnitHook
+from knit_provider.triggers import kills
 from knit_provider.triggers.shared_poll import SharedPoll, shared_poll
 from knit_provider.yarn.errors import ApplicationNotFound, ClusterUnavailable, KnitError
 from knit_provider.yarn.polling import Pace, Patience, reached
@@ -27,7 +28,6 @@ SHORTEST_POLL = 1.0
 # it takes the one for the other, and fails the task ("state mismatch"; apache/airflow#72716, open in Airflow 3.3.1).
 # Its rounds take a second, and some more where it is busy.
 FIRST_EVENT_SECONDS = 5.0
-KILL_SECONDS = 10.0
 
 # What happened, as the event says it.
 ENDED, LOST, TIMED_OUT, PENDING, LOGS_DUE, TROUBLE = "ended", "lost", "timed_out", "pending", "logs_due", "trouble"
@@ -47,8 +47,8 @@ class KnitTrigger(BaseTrigger):
         app_id: YARN application id.
         yarn_conn_id: connection of type ``yarn``; None uses the triggerer's own configuration.
         poll_interval: longest time between two looks, in seconds (default 10).
-        poll_retry_timeout: seconds for which the cluster may be away (default 300). A refusal (401, 403) is trouble
-            at once.
+        poll_retry_timeout: seconds for which the cluster may be away, and the connection unreadable (default 300); a
+            kill is repeated for as long. A refusal (401, 403) is trouble at once.
         pending_timeout: seconds that the application may wait for its first container; default any time.
         deadline: when the task's time is over, in seconds since the epoch; default never.
         logs_at: when a worker should write what the logs have by then, in seconds since the epoch; default at the end.
@@ -122,12 +122,17 @@ class KnitTrigger(BaseTrigger):
         yield event
 
     async def on_kill(self) -> None:
-        """End the application, by one REST call: a person marked the deferred task, or cleared it (Airflow 3.3)."""
-        await self._end("a person ended the task")
+        """Tell YARN to end the application: a person marked the deferred task, or cleared it (Airflow 3.3).
+
+        That goes on where Airflow stops to wait for it.
+        """
+        await self._end("a person ended the task", self.poll_retry_timeout)
 
     async def _wait(self) -> TriggerEvent:
-        poll = self._poll = await shared_poll(KnitHook(self.yarn_conn_id))
         pace = Pace(Patience(self.poll_interval, self.poll_retry_timeout, self.pending_timeout), SHORTEST_POLL)
+        poll = self._poll = await self._connect(pace)
+        if poll is None:
+            return self._event(TIMED_OUT)
         # Not at once: the process that deferred the task may still be there, and Airflow wants to see its end first.
         pause, state = SHORTEST_POLL, ""
         while True:
@@ -161,16 +166,41 @@ class KnitTrigger(BaseTrigger):
                 return self._event(LOGS_DUE, report)
             pause = pace.pause()
 
+    async def _connect(self, pace: Pace) -> SharedPoll | None:
+        """The way to the cluster; None where the task's time was over before the connection could be read.
+
+        Airflow says of a connection that it could not fetch, as when a triggerer begins and hundreds of triggers ask at
+        once, that there is none. A healthy application is not ended for that.
+        """
+        while True:
+            try:
+                poll = await shared_poll(KnitHook(self.yarn_conn_id))
+            except KnitError:
+                raise  # it was read, and cannot be used
+            except Exception as e:
+                error = ClusterUnavailable(f"connection {self.yarn_conn_id} could not be read: {type(e).__name__}: {e}")
+                pace.failed(error)
+                self.log.warning("%s; asking again", error)
+            else:
+                pace.answered()
+                return poll
+            if self.deadline is not None and time.time() >= self.deadline:
+                return None
+            await asyncio.sleep(pace.pause())
+
     async def _look(self, poll: SharedPoll, pause: float) -> ApplicationReport | None:
         """The next report; None where something that is due comes first."""
         due = [moment for moment in (self.deadline, self.logs_at) if moment is not None]
         if not due:
             return await poll.report(self.app_id, pause)
+        asked = asyncio.ensure_future(poll.report(self.app_id, pause))
         try:
-            # The report itself may take its time where the ResourceManager does.
-            return await asyncio.wait_for(poll.report(self.app_id, pause), max(1.0, min(due) - time.time()))
-        except asyncio.TimeoutError:
-            return None
+            # The report itself may take its time where the ResourceManager does. Not asyncio.wait_for: where the report
+            # comes with a cancellation, before Python 3.12 that forgets the latter, and Airflow says it once.
+            await asyncio.wait([asked], timeout=max(1.0, min(due) - time.time()))
+            return asked.result() if asked.done() else None
+        finally:
+            asked.cancel()
 
     def _tell_lifetime(self, conn: Knit) -> None:
         """Have YARN end the application in time; where that fails, its ApplicationMaster does."""
@@ -198,16 +228,12 @@ class KnitTrigger(BaseTrigger):
         }
         return TriggerEvent({**said, **more})
 
-    async def _end(self, why: str) -> None:
+    async def _end(self, why: str, patience: float = 0.0) -> None:
         if self.on_kill_action != "kill":
             self.log.info("%s goes on; `knit kill %s` ends it", self.app_id, self.app_id)
             return
-        try:
-            poll = self._poll or await shared_poll(KnitHook(self.yarn_conn_id))
-            killed = await poll.call(
-                lambda conn: conn.yarn_api.kill(self.app_id, timeout=KILL_SECONDS, diagnostics=f"Airflow: {why}")
-            )
-        except KnitError as e:
-            self.log.warning("%s could not be killed: %s", self.app_id, e)
-        else:
-            self.log.info("%s %s: %s", self.app_id, "was killed" if killed else "did not end as killed", why)
+        level, outcome = await kills.kill(self._cluster, self.app_id, why, patience)
+        self.log.log(level, outcome)
+
+    async def _cluster(self) -> SharedPoll:
+        return self._poll or await shared_poll(KnitHook(self.yarn_conn_id))

@@ -80,7 +80,11 @@ class SharedPoll:
 
     async def call(self, what: Callable[[Knit], T]) -> T:
         """Run a call to the cluster in one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(_threads(), lambda: what(self._connected()))
+        return await self.begin(what, _threads())
+
+    def begin(self, what: Callable[[Knit], T], threads: ThreadPoolExecutor) -> asyncio.Future[T]:
+        """Queue a call to the cluster in threads of one's own; who cancels the answer withdraws what is queued."""
+        return asyncio.get_running_loop().run_in_executor(threads, lambda: what(self._connected()))
 
     async def _run(self) -> None:
         while self._waiting:

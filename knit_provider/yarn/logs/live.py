@@ -18,13 +18,20 @@ def files(connection: Connection, container: KnownContainer) -> list[LogFile]:
     return _node(connection, container).log_files(container.id)
 
 
-def read(connection: Connection, container: KnownContainer, name: str, offset: int, out: BinaryIO) -> int | None:
-    """Write a log file from ``offset`` on to ``out``.
+def read(
+    connection: Connection,
+    container: KnownContainer,
+    name: str,
+    offset: int,
+    out: BinaryIO,
+    limit: int | None = None,
+) -> int | None:
+    """Write a log file from ``offset`` on to ``out``, up to ``limit`` bytes of it.
 
     Returns:
         How many bytes there were. None where the node no longer has the file: it went into the aggregated logs.
     """
-    return _node(connection, container).read_log(container.id, name, out, offset)
+    return _node(connection, container).read_log(container.id, name, out, offset, limit)
 
 
 def _node(connection: Connection, container: KnownContainer) -> NodeManager:

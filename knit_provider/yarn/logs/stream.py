@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 256 * 1024
 LONGEST_LINE = 1024 * 1024
+# Of one request to a node. So much of a log is in memory, however long it is.
+READ_BYTES = 8 * LONGEST_LINE
 POLL_SECONDS = 1.0
 TROUBLE_SECONDS = 300.0
 
@@ -97,9 +99,7 @@ class _Follower:
         try:
             files = live.files(self._connection, container)
             for file in files:
-                key = (container.id, file.name)
-                if file.length > self._said.get(key, 0):
-                    yield from self._read_on(container, file.name)
+                yield from self._read_on(container, file.name, file.length)
             # One that lists nothing has given its logs away, or does not have them yet.
             complete = bool(files) and all(self._said.get((container.id, f.name), 0) >= f.length for f in files)
             if complete and not container.live:
@@ -116,15 +116,20 @@ class _Follower:
                 )
             return False
 
-    def _read_on(self, container: KnownContainer, name: str) -> Iterator[LogChunk]:
+    def _read_on(self, container: KnownContainer, name: str, length: int) -> Iterator[LogChunk]:
+        """What has not been said of a file, at least up to ``length``; what comes meanwhile waits for the next look."""
         key = (container.id, name)
-        sink = io.BytesIO()
-        live.read(self._connection, container, name, self._said.get(key, 0), sink)
-        data = sink.getvalue()
-        if self._whole_lines and len(data) < LONGEST_LINE:
-            data = data[: data.rfind(b"\n") + 1]
-        if data:
-            yield from self._say(container, name, data)
+        while self._said.get(key, 0) < length:
+            sink = io.BytesIO()
+            live.read(self._connection, container, name, self._said.get(key, 0), sink, READ_BYTES)
+            data = sink.getvalue()
+            at_the_end = len(data) < READ_BYTES
+            if self._whole_lines or not at_the_end:
+                data = _whole(data)
+            for piece in _pieces(data):
+                yield from self._say(container, name, piece)
+            if at_the_end:
+                return
 
     def _say(self, container: KnownContainer, name: str, data: bytes, *, final: bool = False) -> Iterator[LogChunk]:
         key = (container.id, name)
@@ -186,3 +191,24 @@ class _Follower:
             f"the cluster has not collected all logs of {report.id} (the ResourceManager says "
             f"{report.log_aggregation}): {whose} are missing here. Ask again: knit logs {report.id}"
         )
+
+
+def _whole(data: bytes) -> bytes:
+    """The lines that are complete; of a line that is too long to be waited for, its whole letters."""
+    end = data.rfind(b"\n") + 1
+    if end or len(data) < LONGEST_LINE:
+        return data[:end]
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(data)
+    return data[: len(data) - len(decoder.getstate()[0])]
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Cut into chunks, between lines where they are not too long for that."""
+    begin = 0
+    while begin < len(data):
+        end = begin + CHUNK_BYTES
+        if end < len(data):
+            end = data.rfind(b"\n", begin, end) + 1 or end
+        yield data[begin:end]
+        begin = end

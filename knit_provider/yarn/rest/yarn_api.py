@@ -322,7 +322,7 @@ class YARNAPI(ClusterView):
 
         Args:
             app_id: the application.
-            timeout: seconds to wait (default 10).
+            timeout: seconds to wait (default 10); with 0 it is told to end, and not looked at.
             diagnostics: why, for the application's report.
 
         Returns:

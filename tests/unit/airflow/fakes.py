@@ -230,5 +230,8 @@ class FakeStateStore(dict[str, Any]):
         self._cluster = cluster
 
     def set(self, key: str, value: Any) -> None:
-        self._cluster.calls.append(("store", value["app_id"]))
+        self._cluster.calls.append(("store", value.get("app_id", key)))
         self[key] = value
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import json
 import os
 import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -35,6 +38,20 @@ def helper(x: int) -> int:
 def calls_its_module(x: int, *, y: int = 0) -> dict[str, int]:
     print("computing")
     return {"value": helper(x) + y}
+
+
+def doubled(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def twice(*args: Any, **kwargs: Any) -> Any:
+        return [function(*args, **kwargs)] * (FACTOR - 1)
+
+    return twice
+
+
+@functools.cache
+@doubled
+def is_decorated(x: int) -> int:
+    return helper(x)
 
 
 def wants_context(x: int, ds: str, params: dict[str, Any], logical_date: datetime) -> list[Any]:
@@ -72,6 +89,48 @@ def as_container(folder: Path, script: str, **environment: str) -> tuple[int, di
 def test_a_function_its_module_and_its_arguments_travel(tmp_path: Path) -> None:
     code, outcome, _ = as_container(tmp_path, call_script(calls_its_module, [14], {"y": 1}, {}))
     assert (code, outcome) == (0, {"value": {"value": 43}})
+
+
+def test_decorators_of_the_function_travel_too(tmp_path: Path) -> None:
+    _, outcome, _ = as_container(tmp_path, call_script(is_decorated, [14], {}, {}))
+    assert outcome == {"value": [42, 42]}
+
+
+@pytest.mark.parametrize("kind", ["function", "class"])
+def test_a_decorator_of_another_module_of_the_users_travels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    (tmp_path / "my_decorators.py").write_text(
+        textwrap.dedent(
+            """
+            import functools
+
+            def said(value):
+                return f"said {value}"
+
+            def function(f):
+                @functools.wraps(f)
+                def wrapper(*args, **kwargs):
+                    return said(f(*args, **kwargs))
+                return wrapper
+
+            class class_:
+                def __init__(self, f):
+                    functools.update_wrapper(self, f)
+
+                def __call__(self, *args, **kwargs):
+                    return said(self.__wrapped__(*args, **kwargs))
+            """
+        )
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    decorators = importlib.import_module("my_decorators")
+    monkeypatch.setitem(sys.modules, "my_decorators", decorators)  # and away with it at the end
+    decorator = decorators.function if kind == "function" else decorators.class_
+    script = call_script(decorator(helper), [14], {}, {})
+    (tmp_path / "my_decorators.py").unlink()
+    _, outcome, _ = as_container(tmp_path, script)
+    assert outcome == {"value": "said 42"}
 
 
 def test_of_the_context_travels_what_is_data(tmp_path: Path) -> None:

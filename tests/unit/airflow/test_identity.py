@@ -25,30 +25,71 @@ FORGOTTEN = report("UNKNOWN")
 
 
 @pytest.mark.parametrize(
-    ("found", "max_tries", "action"),
+    ("found", "cleared", "action"),
     [
-        # A retry: Airflow leaves max_tries as it was.
-        (None, 1, Action.SUBMIT_STORED),
-        (report("ACCEPTED"), 1, Action.ATTACH),
-        (RUNNING, 1, Action.ATTACH),
-        (SUCCEEDED, 1, Action.FINISH),
-        (FAILED, 1, Action.SUBMIT),
-        (KILLED, 1, Action.SUBMIT),
-        (FORGOTTEN, 1, Action.UNKNOWN),
-        # A person cleared the task: Airflow raised it.
-        (None, 2, Action.SUBMIT),
-        (RUNNING, 2, Action.REPLACE),
-        (SUCCEEDED, 2, Action.SUBMIT),
-        (FAILED, 2, Action.SUBMIT),
-        (FORGOTTEN, 2, Action.SUBMIT),
+        (None, False, Action.SUBMIT_STORED),
+        (report("ACCEPTED"), False, Action.ATTACH),
+        (RUNNING, False, Action.ATTACH),
+        (SUCCEEDED, False, Action.FINISH),
+        (FAILED, False, Action.SUBMIT),
+        (KILLED, False, Action.SUBMIT),
+        (FORGOTTEN, False, Action.UNKNOWN),
+        (None, True, Action.SUBMIT),
+        (RUNNING, True, Action.REPLACE),
+        (SUCCEEDED, True, Action.SUBMIT),
+        (FAILED, True, Action.SUBMIT),
+        (FORGOTTEN, True, Action.SUBMIT),
     ],
 )
-def test_a_try_after_another_one(found: ApplicationReport | None, max_tries: int, action: Action) -> None:
-    assert decide(StoredApplication(APP, max_tries=1), found, max_tries) is action
+def test_a_try_after_another_one(found: ApplicationReport | None, cleared: bool, action: Action) -> None:
+    assert decide(StoredApplication(APP, max_tries=1), found, cleared=cleared) is action
 
 
 def test_a_first_try_submits() -> None:
-    assert decide(None, None, 3) is Action.SUBMIT
+    assert decide(None, None, cleared=False) is Action.SUBMIT
+
+
+def a_try(max_tries: int, retries: int | None, clears: int | None) -> dict[str, Any]:
+    """A task's context; Airflow sets ``max_tries`` to the number of tries and ``retries`` when a person clears it."""
+    return {
+        "ti": SimpleNamespace(max_tries=max_tries),
+        "task": SimpleNamespace(retries=retries),
+        "dag_run": SimpleNamespace(clear_number=clears),
+    }
+
+
+@pytest.mark.parametrize(
+    ("stored", "now", "cleared"),
+    [
+        ((2, 2, 0), (2, 2, 0), False),  # a retry
+        ((2, 2, 0), (2, 2, 1), False),  # a retry, and something else of the run was cleared
+        ((2, 2, 0), (3, 2, 1), True),  # cleared after one try
+        ((2, 2, 0), (2, 1, 1), True),  # with one retry less than before
+        ((3, 3, 0), (1, 0, 1), True),  # with none any more
+        ((0, 0, 0), (3, 2, 1), True),  # with more
+        ((2, 2, 0), (2, 1, 0), False),  # a retry, after the DAG was edited: of the run nothing was cleared
+        ((2, 1, 1), (2, 3, 2), False),  # the same, with more of them
+        ((2, None, None), (2, 1, 1), False),  # stored in an earlier format
+        ((2, None, None), (3, 1, 1), True),
+        ((2, 2, 0), (2, None, None), False),
+    ],
+)
+def test_what_a_clearing_is(
+    stored: tuple[int, int | None, int | None], now: tuple[int, int | None, int | None], cleared: bool
+) -> None:
+    state = State()
+    ApplicationStore({**a_try(*stored), "task_state_store": state}).save(APP)
+    found = ApplicationStore({**a_try(*now), "task_state_store": state})
+    kept = found.load()
+    assert kept == StoredApplication(APP, *stored)
+    assert found.cleared_since(kept) is cleared
+
+
+def test_an_earlier_format_is_read() -> None:
+    state = State({"knit_application": {"app_id": APP, "max_tries": 2}})
+    store = ApplicationStore({**a_try(2, 1, 1), "task_state_store": state})
+    assert store.load() == StoredApplication(APP, 2)
+    assert not store.cleared_since(StoredApplication(APP, 2))
 
 
 class State(dict[str, Any]):

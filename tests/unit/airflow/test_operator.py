@@ -277,8 +277,33 @@ def test_without_a_state_store_the_tag_finds_it(task: Task, monkeypatch: pytest.
     assert len(task.cluster.did("submit")) == 3
 
 
+def test_a_task_that_is_cleared_with_fewer_retries_than_before_runs_anew(task: Task) -> None:
+    task.ti.max_tries = 2
+    first = task.run(retries=2)
+    task.cleared(retries=1)
+    assert task.ti.max_tries == 2
+    assert task.run(retries=1) != first
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("store", [True, False], ids=["state store", "tag"])
+def test_its_application_is_ended_before_a_new_one_starts(
+    task: Task, monkeypatch: pytest.MonkeyPatch, store: bool
+) -> None:
+    if not store:
+        below_3_3(task, monkeypatch, "prod")
+    task.cluster.outcome = "RUNNING"
+    task.ti.max_tries = 3
+    first = task.run(retries=3, wait_for_completion=False)
+    task.cleared(retries=0)
+    task.cluster.outcome = "SUCCEEDED"
+    assert task.run(retries=0) != first
+    assert task.cluster.states[first] == "KILLED"
+
+
+@BOTH
 def test_without_store_and_deployment_nothing_is_adopted_and_a_lost_wait_ends_the_application(
-    task: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    task: Task, deferrable: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     below_3_3(task, monkeypatch, None)
     first = task.run()
@@ -291,8 +316,44 @@ def test_without_store_and_deployment_nothing_is_adopted_and_a_lost_wait_ends_th
 
     task.cluster.on_report = look
     with pytest.raises(ClusterUnavailable):
-        task.run(poll_retry_timeout=0.1)
+        task.run(poll_retry_timeout=0.1, deferrable=deferrable)
     assert task.cluster.did("kill") == task.cluster.did("submit")[-1:]
+
+
+@pytest.mark.timeout(60)
+def test_the_last_try_waits_for_a_cluster_that_cannot_say_what_carries_the_tag(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below_3_3(task, monkeypatch, "prod")
+    task.cluster.outcome = "RUNNING"
+    first = task.run(wait_for_completion=False)
+    task.ti.try_number = 2
+    away_for_a_moment(task)
+    task.cluster.on_report = lambda app_id: task.cluster.states.update({app_id: "SUCCEEDED"})
+    assert task.run() == first
+    assert task.cluster.did("submit") == [first]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_kill_while_the_tag_is_looked_for_ends_the_wait_and_what_is_found(
+    task: Task, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    below_3_3(task, monkeypatch, "prod")
+    task.cluster.outcome = "RUNNING"
+    first = task.run(wait_for_completion=False)
+
+    def find(*given: Any, **wanted: Any) -> Any:
+        task.operator.on_kill()
+        if not answers:
+            raise ClusterUnavailable("no route")
+        return [task.cluster.app(first)]
+
+    monkeypatch.setattr("tests.unit.airflow.fakes.FakeAPI.find", find)
+    with pytest.raises(ApplicationKilled, match="stopped"):
+        task.run()
+    assert task.cluster.did("submit") == [first]
+    assert task.cluster.did("kill") == [first] * answers
 
 
 def test_a_tag_adopts_nothing_where_there_is_a_store(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,9 +375,9 @@ def test_a_failed_application_is_followed_by_a_new_one(task: Task) -> None:
     assert len(task.cluster.did("submit")) == 1
 
 
-def operator(task: Task, kind: str) -> Any:
+def operator(task: Task, kind: str, **arguments: Any) -> Any:
     """An operator that starts something, as a new process makes it."""
-    return task.make() if kind == "command" else DaskYARNClusterStartOperator(task_id="count")
+    return task.make(**arguments) if kind == "command" else DaskYARNClusterStartOperator(task_id="count", **arguments)
 
 
 @pytest.mark.parametrize("kind", ["command", "dask"])
@@ -340,15 +401,21 @@ def test_a_dask_cluster_that_cannot_be_gone_on_with_waits_for_the_next_try_and_e
 
     task.cluster.on_report = look
     with pytest.raises(ClusterUnavailable):
-        operator(task, "dask").execute(task.context)
+        operator(task, "dask", poll_retry_timeout=0.1).execute(task.context)
     assert task.cluster.did("submit") == []
     assert task.cluster.did("kill") == [app_id] * killed
+
+
+def away_for_a_moment(task: Task) -> None:
+    """The next two questions about anything are not answered."""
+    task.cluster.trouble = [ClusterUnavailable("no route"), ClusterUnavailable("no route")]
 
 
 def test_below_airflow_3_3_a_dask_cluster_is_found_by_its_tag(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     below_3_3(task, monkeypatch, "prod")
     app_id = task.run(wait_for_completion=False)
     task.cluster.states[app_id] = "RUNNING"
+    away_for_a_moment(task)
 
     def attach(found: str, knit: Any) -> None:
         raise KnitError(f"attached to {found}")

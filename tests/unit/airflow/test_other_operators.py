@@ -20,7 +20,7 @@ from knit_provider.links.knit import YarnApplicationLink
 from knit_provider.operators.knit import KnitKillOperator, KnitLogsOperator, KnitStartOperator, KnitWaitOperator
 from knit_provider.operators.lineage import remote_files
 from knit_provider.sensors.knit import KnitSensor
-from knit_provider.yarn.errors import ApplicationFailed, ApplicationNotFound, PermissionDenied
+from knit_provider.yarn.errors import ApplicationFailed, ApplicationNotFound, ClusterUnavailable, PermissionDenied
 from knit_provider.yarn.logs.chunk import LogChunk
 from tests.unit.airflow.trying import Task
 
@@ -178,6 +178,34 @@ def test_a_sensor_that_times_out_leaves_the_application(task: Task) -> None:
     with pytest.raises(AirflowSensorTimeout):
         play(task, KnitSensor, app_id=app_id, timeout=0.1, poke_interval=0.05, deferrable=False)
     assert task.cluster.states[app_id] == "RUNNING"
+
+
+def test_looks_of_different_processes_know_how_long_the_cluster_is_away(task: Task) -> None:
+    app_id = started(task)
+    away = [True]
+
+    def look(_app_id: str) -> None:
+        if away[0]:
+            raise ClusterUnavailable("no route")
+
+    def looked() -> Any:
+        arguments = {"mode": "reschedule", "poll_retry_timeout": 300, "deferrable": False}
+        return KnitSensor(task_id="t", app_id=app_id, **arguments).poke(task.context)
+
+    task.cluster.on_report = look
+    assert looked() is None
+    task.store["knit_sensor_trouble"]["since"] -= 290
+    assert looked() is None
+    away[0] = False
+    assert looked() is None
+    assert task.store == {}  # over
+    away[0] = True
+    assert looked() is None
+    task.store["knit_sensor_trouble"]["since"] -= 301
+    with pytest.raises(ClusterUnavailable, match="no route"):
+        looked()
+    task.ti.try_number += 1
+    assert looked() is None  # a new try has a new patience
 
 
 def test_a_refusal_fails_the_sensor_for_good(task: Task) -> None:

@@ -69,3 +69,11 @@ def test_other_lines_stand_outside_of_groups() -> None:
     log.add(chunk("a\n"))
     log.say("application is RUNNING")
     assert lines[-2:] == ["::endgroup::", "application is RUNNING"]
+
+
+def test_a_line_without_an_end_is_not_kept_for_ever() -> None:
+    lines: list[str] = []
+    log = TaskLog(lines.append, tail_lines=1)
+    for _ in range(5):
+        log.add(chunk("." * 2**20))
+    assert sum(map(len, lines)) > 3 * 2**20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 import time
 from datetime import timedelta
 from typing import Any
@@ -14,11 +15,14 @@ import pytest
 pytest.importorskip("airflow.sdk")
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, TaskDeferred
+from airflow.sdk.exceptions import AirflowNotFoundException
 
+from knit_provider.hooks.knit import KnitHook
 from knit_provider.triggers.knit import KnitTrigger
 from knit_provider.yarn.errors import ApplicationKilled, ClusterUnavailable, PermissionDenied
 from knit_provider.yarn.logs.chunk import LogChunk
-from tests.unit.airflow.fakes import FakeCluster
+from knit_provider.yarn.report import ApplicationReport
+from tests.unit.airflow.fakes import FakeAPI, FakeCluster
 from tests.unit.airflow.trying import Task, fire
 
 
@@ -171,6 +175,158 @@ def test_a_triggerer_that_stops_ends_nothing(cluster: FakeCluster) -> None:
     assert cluster.states[app_id] == "RUNNING"
 
 
+def kills_slowly(monkeypatch: pytest.MonkeyPatch, until: threading.Event) -> list[float]:
+    """No call comes back before ``until``; returns how long each call was to wait for the application's end."""
+    waits: list[float] = []
+
+    def kill(self: FakeAPI, app_id: str, timeout: float, diagnostics: str) -> bool:
+        waits.append(timeout)
+        assert until.wait(30)
+        return self._cluster.kill(app_id)
+
+    monkeypatch.setattr(FakeAPI, "kill", kill)
+    return waits
+
+
+async def give_up_each(ids: list[str], **arguments: Any) -> None:
+    """What the triggerer does when its patience with each ``on_kill`` is over."""
+    kills = [asyncio.ensure_future(KnitTrigger(i, **arguments).on_kill()) for i in ids]
+    await asyncio.wait(kills, timeout=0.3)
+    for kill in kills:
+        kill.cancel()
+    assert {type(e) for e in await asyncio.gather(*kills, return_exceptions=True)} == {asyncio.CancelledError}
+
+
+@pytest.mark.timeout(60)
+def test_every_kill_is_sent_though_airflow_waits_for_none_to_its_end(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = running(cluster, 40)
+    answers = threading.Event()
+    waits = kills_slowly(monkeypatch, answers)
+
+    async def scene() -> None:
+        await give_up_each(ids)
+        assert len(waits) < len(ids)
+        answers.set()
+        await until(lambda: set(cluster.states.values()) == {"KILLED"})
+
+    asyncio.run(scene())
+    assert waits == [0] * len(ids)  # none keeps its thread until the application has ended
+
+
+@pytest.mark.timeout(60)
+def test_a_triggerer_that_stops_sends_the_kills_that_are_queued(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = running(cluster, 40)
+    answers = threading.Event()
+    kills_slowly(monkeypatch, answers)
+
+    async def scene() -> None:
+        await give_up_each(ids)
+        threading.Timer(0.2, answers.set).start()
+
+    asyncio.run(scene())
+    assert set(cluster.states.values()) == {"KILLED"}
+
+
+@pytest.mark.timeout(60)
+def test_a_kill_is_sent_again_while_the_cluster_or_the_connection_is_away(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("knit_provider.triggers.kills.PAUSE_SECONDS", 0.05)
+    (app_id,) = running(cluster)
+    tries = cannot_be_read(monkeypatch, 2)
+    troubles = [ClusterUnavailable("no route"), ClusterUnavailable("it says 500")]
+    original = FakeAPI.kill
+
+    def kill(self: FakeAPI, app_id: str, timeout: float, diagnostics: str) -> bool:
+        if troubles:
+            raise troubles.pop()
+        return original(self, app_id, timeout, diagnostics)
+
+    monkeypatch.setattr(FakeAPI, "kill", kill)
+
+    async def scene() -> None:
+        await KnitTrigger(app_id).on_kill()
+
+    asyncio.run(scene())
+    assert cluster.states[app_id] == "KILLED"
+    assert tries == []
+
+
+def cannot_be_read(monkeypatch: pytest.MonkeyPatch, times: int) -> list[Exception]:
+    """What Airflow raises when it could not fetch a connection; each time one less is left."""
+    left: list[Exception] = [AirflowNotFoundException("The conn_id `yarn_default` isn't defined")] * times
+
+    async def read(self: KnitHook) -> None:
+        if left:
+            raise left.pop()
+
+    monkeypatch.setattr(KnitHook, "aread_connection", read)
+    return left
+
+
+def test_a_connection_that_cannot_be_read_is_read_again_and_ends_no_application(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task.cluster.outcome = "RUNNING"
+    task.cluster.on_report = lambda app_id: task.cluster.states.update({app_id: "SUCCEEDED"})
+    left = cannot_be_read(monkeypatch, 2)
+    assert task.run(deferrable=True) in task.cluster.states
+    assert left == []
+    cannot_be_read(monkeypatch, 1000)
+    task.store.clear()
+    task.cluster.on_report = lambda app_id: None
+    with pytest.raises(ClusterUnavailable, match="yarn_default could not be read"):
+        task.run(deferrable=True, poll_retry_timeout=0.1)
+    assert task.cluster.did("kill") == []  # a try is left, which finds it
+
+
+def test_a_connection_is_not_read_for_longer_than_the_task_has_time(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task.cluster.outcome = "RUNNING"
+    cannot_be_read(monkeypatch, 1000)
+    with pytest.raises(AirflowTaskTimeout):
+        task.run(deferrable=True, execution_timeout=timedelta(seconds=0.5))
+    assert list(task.cluster.states.values()) == ["KILLED"]
+
+
+@pytest.mark.parametrize("due", [None, 3600.0])
+def test_a_cancellation_that_comes_with_a_report_is_not_forgotten(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, due: float | None
+) -> None:
+    (app_id,) = running(cluster)
+    reports: list[asyncio.Future[ApplicationReport]] = []
+
+    class Poll:
+        async def report(self, app_id: str, pause: float) -> ApplicationReport:
+            reports.append(asyncio.get_running_loop().create_future())
+            return await reports[-1]
+
+    async def poll_of(hook: KnitHook) -> Poll:
+        return Poll()
+
+    monkeypatch.setattr("knit_provider.triggers.knit.shared_poll", poll_of)
+
+    async def scene(turns: int) -> None:
+        reports.clear()
+        deadline = None if due is None else time.time() + due
+        waiting = asyncio.ensure_future(first_event(KnitTrigger(app_id, deadline=deadline)))
+        await until(lambda: reports)
+        reports[0].set_result(ApplicationReport(app_id, "RUNNING"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        waiting.cancel("user-action")
+        await asyncio.wait([waiting], timeout=5)
+        assert waiting.cancelled(), f"after {turns} turns of the loop"
+
+    for turns in range(5):
+        asyncio.run(scene(turns))
+
+
 # -- the operator around it ---------------------------------------------------------------------------------------
 
 
@@ -225,6 +381,25 @@ def test_logs_come_by_and_by_and_each_line_once(task: Task, capsys: pytest.Captu
     task.resumed(task.make(deferrable=True, logging_interval=60), caught.value)
     said = capsys.readouterr().out
     assert said.count("first line") == said.count("second line") == 1
+
+
+def test_a_result_knows_the_containers_whose_logs_an_earlier_visit_has_read(task: Task) -> None:
+    task.cluster.outcome = "RUNNING"
+
+    def say(index: int, file: str, text: str) -> None:
+        task.cluster.logs.append(LogChunk(f"container_1_0001_01_00000{index + 2}", "default", index, file, text))
+
+    for index in range(4):
+        say(index, "prelaunch.out", "Launching container")
+    deferral = deferral_of(task, logging_interval=0.1)
+    with pytest.raises(TaskDeferred) as caught:
+        task.resumed(task.make(deferrable=True, logging_interval=60), deferral)
+    for index in (1, 3):
+        say(index, "knit-result.json", f'"v{index}"')
+    task.cluster.result = [None, "v1", None, "v3"]  # as read from the whole logs
+    task.cluster.states = dict.fromkeys(task.cluster.states, "SUCCEEDED")
+    task.resumed(task.make(deferrable=True, logging_interval=60), caught.value)
+    assert task.ti.xcoms["result"] == [None, "v1", None, "v3"]
 
 
 def test_yarn_is_told_of_the_lifetime_by_the_trigger_once_it_runs(task: Task) -> None:

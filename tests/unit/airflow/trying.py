@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -25,12 +26,21 @@ class Task:
         self.cluster = cluster
         self.store = FakeStateStore(cluster)
         self.ti = FakeTaskInstance(cluster)
-        self.context: dict[str, Any] = {"ti": self.ti, "task_state_store": self.store}
+        self.dag_run = SimpleNamespace(clear_number=0)
+        self.context: dict[str, Any] = {"ti": self.ti, "task_state_store": self.store, "dag_run": self.dag_run}
         self.deferred: list[TaskDeferred] = []
 
     def make(self, **arguments: Any) -> KnitStartOperator:
         """The operator, as a new process makes it."""
-        return KnitStartOperator(task_id="count", **{"command": "date", "poll_interval": 0.1, **arguments})
+        operator = KnitStartOperator(task_id="count", **{"command": "date", "poll_interval": 0.1, **arguments})
+        self.context["task"] = operator
+        return operator
+
+    def cleared(self, retries: int) -> None:
+        """A person clears the task, which has ``retries`` by now."""
+        self.ti.max_tries = self.ti.try_number + retries
+        self.ti.try_number += 1
+        self.dag_run.clear_number += 1
 
     def run(self, **arguments: Any) -> Any:
         """One try, deferrals included."""
