@@ -49,6 +49,8 @@ class KnitNames(Machinery):
         return self.sync(self._stop)
 
     async def _stop(self) -> None:
+        if self._adaptive is not None:
+            self._adaptive.stop()
         async with self._lock:
             self.worker_spec.clear()
             self.workers.clear()

@@ -12,14 +12,14 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from knit_provider.yarn.bridge.base import Acls, LocalResource, LogAggregation, Submission
 from knit_provider.yarn.control import ControlCredentials
-from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.errors import ConfigurationError, KnitError
 from knit_provider.yarn.files.port import FileStatus, RemoteFileExists
 from knit_provider.yarn.files.transfer import DIGESTS, Shipped, Transfer
 from knit_provider.yarn.rest.shapes import check_app_id
@@ -81,6 +81,7 @@ def submit(
     lease_seconds: int = 90,
     upload_always: bool = False,
     shared: Mapping[str, bytes] | None = None,
+    still_wanted: Callable[[], bool] | None = None,
 ) -> Submitted:
     """Submit an application and return once the ResourceManager has accepted it.
 
@@ -94,10 +95,12 @@ def submit(
         lease_seconds: length of the lease.
         upload_always: upload files even where the cache in HDFS has their content.
         shared: secrets for the containers, by name.
+        still_wanted: asked last of all; False gives the submission up.
 
     Raises:
         ConfigurationError, CheckFailed: nothing was submitted, and nothing is left behind.
         SubmissionRejected: the ResourceManager refused it, or the id has run already.
+        KnitError: it was given up; nothing was submitted, and nothing is left behind.
     """
     scripts = _scripts(spec, lang)
     shared = check_shared(shared)
@@ -145,6 +148,8 @@ def submit(
             tokens=tokens,
             keytab=keytab,
         )
+        if still_wanted is not None and not still_wanted():
+            raise KnitError(f"{app_id} was given up before it was submitted")
         hand_over(connection, submission, owned_by_caller)
     except BaseException as e:
         undo(connection, app_id, e)
