@@ -71,27 +71,35 @@ def address_of_scheduler(knit: Knit, app: Application, amounts: Mapping[str, int
         ApplicationFailed: the application has ended.
     """
     began = time.monotonic()
+    up = False
     while True:
         beginning.refuse()
         try:
             # Waits in pieces: an application that has ended says nothing any more.
             return str(json.loads(app.kv.wait(node.SCHEDULER_KEY, _PIECE_SECONDS))["address"])
         except WaitTimeout:
-            pass
+            up = False
         except KnitError as e:
             report = app.report()
             if report.terminal:
                 raise app.failure(report) from None
-            # One that waits for its own container is as good as a scheduler that waits for its.
-            if report.state == "RUNNING" or not isinstance(e, ApplicationMasterUnreachable):
+            # An ApplicationMaster may wait for its own container, and come up while nobody looks.
+            if up or not isinstance(e, ApplicationMasterUnreachable):
                 raise
+            up = report.state == "RUNNING"
             beginning.pause(_PAUSE_SECONDS)
         waited = time.monotonic() - began
         if waited >= SCHEDULER_SECONDS:
-            now = look(knit, app, amounts, {"0"}, service=SCHEDULER)
-            why = now.ended or now.refused or now.reason or "it does not say why"
-            have = f"{now.granted} of {now.wanted} containers for it"
-            raise WaitTimeout(f"{app.id} has no scheduler after {waited:.0f} s, and {have}: {why}")
+            raise WaitTimeout(f"{app.id} has no scheduler after {waited:.0f} s, {_lacking(knit, app, amounts)}")
+
+
+def _lacking(knit: Knit, app: Application, amounts: Mapping[str, int]) -> str:
+    try:
+        now = look(knit, app, amounts, {"0"}, service=SCHEDULER)
+    except KnitError as e:
+        return f"and does not say why: {e}"
+    why = now.ended or now.refused or now.reason or "it does not say why"
+    return f"and {now.granted} of {now.wanted} containers for it: {why}"
 
 
 def look(
