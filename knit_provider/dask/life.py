@@ -106,6 +106,14 @@ class Life(SpecCluster):
             self.periodic_callbacks["yarn"] = watch
             watch.start()
 
+    async def __aenter__(self) -> Any:
+        try:
+            return await super().__aenter__()
+        except asyncio.CancelledError:
+            # Nobody has it yet who could close it.
+            await self._close()
+            raise
+
     def _local_scheduler(self) -> dict[str, Any]:
         """A scheduler in this process, at the address that leads to the cluster."""
         host = self.settings.ip

@@ -96,6 +96,26 @@ def test_a_cancelled_async_with(knit: SlowKnit, where: dict[str, Any]) -> None:
     asyncio.run(cancel())
 
 
+def test_an_async_with_that_is_cancelled_after_the_start(knit: SlowKnit, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def cancel() -> None:
+        made = DaskYARNCluster(n_workers=1, asynchronous=True, **LOCAL)
+        entered = asyncio.Event()
+
+        def never() -> asyncio.Future[None]:
+            entered.set()
+            return asyncio.get_running_loop().create_future()
+
+        monkeypatch.setattr(made, "_correct_state", never)
+        task = asyncio.ensure_future(made.__aenter__())
+        await entered.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        await asyncio.to_thread(gone, knit)
+
+    knit.go.set()
+    asyncio.run(cancel())
+
+
 def test_a_close_that_does_not_wait_for_the_upload(knit: SlowKnit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(life, "CHANGE_SECONDS", 0.1)
     monkeypatch.setattr(life, "GIVE_UP_SECONDS", 0.1)
