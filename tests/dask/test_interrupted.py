@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import uuid
 
 import pytest
 
@@ -29,7 +30,7 @@ main(sys.argv[2:])
 
 @pytest.mark.parametrize(("moment", "states"), [("Transfer", []), ("hand_over", ["KILLED"])], ids=["upload", "request"])
 def test_an_interrupted_submission(cluster: LocalCluster, moment: str, states: list[str]) -> None:
-    name = f"interrupted-{moment}"
+    name = f"interrupted-{uuid.uuid4()}"
     words = ["dask", "submit", "--conf-dir", str(cluster.conf_dir), "--user", "alice", "--name", name]
     child = subprocess.Popen(
         [sys.executable, "-c", SUBMIT, moment, *words, "--env", HERE, "--memory", "512"],
