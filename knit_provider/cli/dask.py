@@ -50,13 +50,18 @@ def submit(
         checks=not no_checks,
         **given,
     )
-    found = {"id": cluster.app_id, "scheduler": cluster.scheduler_address, "dashboard": cluster.dashboard_link}
+    try:
+        found = {"id": cluster.app_id, "scheduler": cluster.scheduler_address, "dashboard": cluster.dashboard_link}
+        if as_json:
+            print_json(found)
+        else:
+            click.echo(found["id"])
+            say(f"scheduler {found['scheduler']}, dashboard {found['dashboard'] or 'none'}")
+    except BaseException:
+        # It would live on under an id that nobody was told.
+        cluster.shutdown("KILLED", "knit dask submit was interrupted")
+        raise
     cluster.disconnect()
-    if as_json:
-        print_json(found)
-    else:
-        click.echo(found["id"])
-        say(f"scheduler {found['scheduler']}, dashboard {found['dashboard'] or 'none'}")
 
 
 @dask.command("list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -13,6 +13,7 @@ from distributed.security import Security
 
 from knit_provider.dask import node
 from knit_provider.dask.application import WORKER
+from knit_provider.dask.beginning import Beginning
 from knit_provider.dask.containers import WorkerContainer, YARNAdaptive
 from knit_provider.dask.knit_names import KnitNames
 from knit_provider.dask.security import security_of
@@ -86,6 +87,7 @@ class DaskYARNCluster(KnitNames):
         asynchronous: bool = False,
         loop: Any = None,
         _application: Application | None = None,
+        _wanted: Callable[[], bool] | None = None,
         **options: Any,
     ) -> None:
         given = {
@@ -108,7 +110,9 @@ class DaskYARNCluster(KnitNames):
         self._build_env = _builder(self.knit, self.settings, packages, channels)
         self._app = self._latest = _application
         self._tls = security_of(security)
+        self._beginning = Beginning(_wanted)
         self._start_lock = asyncio.Lock()
+        self._starting = self._closing = None
         self._looking = self._all_seen = False
         self._final_status, self._diagnostics = "SUCCEEDED", ""
         self.granted = Granted(0, 0)
@@ -128,7 +132,7 @@ class DaskYARNCluster(KnitNames):
             )
         except BaseException:
             if not asynchronous and hasattr(self, "_loop_runner"):
-                self._loop_runner.stop()
+                self._abandon()
             raise
 
     # -- the application ----------------------------------------------------------------------------------------

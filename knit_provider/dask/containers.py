@@ -47,7 +47,9 @@ class YARNAdaptive(Adaptive):
     async def recommendations(self, target: int) -> dict[str, Any]:
         """What is to be done for so many workers; nothing while YARN cannot be told."""
         try:
-            return dict(await super().recommendations(target))
+            found = dict(await super().recommendations(target))
+            # Stopped while it asked: whoever did so has ended the workers, too.
+            return {"status": "same"} if self.state == "stopped" else found
         except KnitError as e:
             log.warning("the number of workers could not be adapted now: %s", e)
             return {"status": "same"}

@@ -26,7 +26,8 @@ class KnitNames(Machinery):
     ) -> Any:
         """Start so many workers, of this size if the application is not there yet.
 
-        Returns once the ResourceManager has accepted the application; the workers come as they are granted.
+        Returns once the ResourceManager has accepted the application; the workers come as they are granted. Where that
+        is interrupted, they come all the same: ``scale(0)``, :meth:`stop` or :meth:`close` takes it back.
 
         Args:
             n_workers: how many (default 1); also ``nworkers``.
@@ -43,12 +44,17 @@ class KnitNames(Machinery):
         return self.sync(self._correct_state)
 
     def stop(self) -> Any:
-        """End the application with its workers; :meth:`start` starts another one. A remote scheduler ends with it."""
+        """End the application with its workers, and adapting; :meth:`start` starts another application.
+
+        A remote scheduler ends with it, and the cluster is closed.
+        """
         if self.settings.deploy_mode == "remote":
             return self.close()
         return self.sync(self._stop)
 
     async def _stop(self) -> None:
+        if self._adaptive is not None:
+            self._adaptive.stop()
         async with self._lock:
             self.worker_spec.clear()
             self.workers.clear()

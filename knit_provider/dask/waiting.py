@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from knit_provider.dask import node
-from knit_provider.dask.application import WORKER
+from knit_provider.dask.application import SCHEDULER, WORKER
+from knit_provider.dask.beginning import Beginning
 from knit_provider.yarn.application import Application
 from knit_provider.yarn.container import KeyValueStore
-from knit_provider.yarn.errors import ApplicationNotFound, KnitError
+from knit_provider.yarn.errors import ApplicationMasterUnreachable, ApplicationNotFound, KnitError, WaitTimeout
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.rest.shapes import MEMORY, number, resource_of
 
 log = logging.getLogger(__name__)
+
+SCHEDULER_SECONDS = 300.0
+_PIECE_SECONDS = 5.0
+_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,15 +53,72 @@ class Granted:
         return f"{text}: {said}" if said else text
 
 
-def look(knit: Knit, app: Application, amounts: Mapping[str, int], names: Collection[str] = ()) -> Granted:
+def address_of_scheduler(knit: Knit, app: Application, amounts: Mapping[str, int], beginning: Beginning) -> str:
+    """Where the scheduler's container says that it listens.
+
+    Waits for it as long as its application lives, at most 300 seconds; the ApplicationMaster may need them all for
+    its own place in the queue.
+
+    Args:
+        knit: the cluster.
+        app: the application.
+        amounts: what the scheduler's container asks for, as for :func:`look`.
+        beginning: says when nobody waits any more.
+
+    Raises:
+        GivenUp: nobody does.
+        WaitTimeout: it is not there in time; the message has the reason.
+        ApplicationFailed: the application has ended.
+    """
+    began = time.monotonic()
+    up = False
+    while True:
+        beginning.refuse()
+        try:
+            # Waits in pieces: an application that has ended says nothing any more.
+            return str(json.loads(app.kv.wait(node.SCHEDULER_KEY, _PIECE_SECONDS))["address"])
+        except WaitTimeout:
+            up = False
+        except KnitError as e:
+            report = app.report()
+            if report.terminal:
+                raise app.failure(report) from None
+            # An ApplicationMaster may wait for its own container, and come up while nobody looks.
+            if up or not isinstance(e, ApplicationMasterUnreachable):
+                raise
+            up = report.state == "RUNNING"
+            beginning.pause(_PAUSE_SECONDS)
+        waited = time.monotonic() - began
+        if waited >= SCHEDULER_SECONDS:
+            raise WaitTimeout(f"{app.id} has no scheduler after {waited:.0f} s, {_lacking(knit, app, amounts)}")
+
+
+def _lacking(knit: Knit, app: Application, amounts: Mapping[str, int]) -> str:
+    try:
+        now = look(knit, app, amounts, {"0"}, service=SCHEDULER)
+    except KnitError as e:
+        return f"and does not say why: {e}"
+    why = now.ended or now.refused or now.reason or "it does not say why"
+    return f"and {now.granted} of {now.wanted} containers for it: {why}"
+
+
+def look(
+    knit: Knit,
+    app: Application,
+    amounts: Mapping[str, int],
+    names: Collection[str] = (),
+    *,
+    service: str = WORKER,
+) -> Granted:
     """Ask the ApplicationMaster and, where something is missing, the ResourceManager.
 
     Args:
         knit: the cluster.
         app: the application.
-        amounts: what a worker's container asks for beside virtual cores, by YARN's names (memory in MiB).
+        amounts: what a container of the service asks for beside virtual cores, by YARN's names (memory in MiB).
         names: the workers that are wanted now; what others said is of no matter any more. They are what is wanted
             while there is no ApplicationMaster to ask.
+        service: whose containers are counted (default the workers').
     """
     try:
         report = app.report()
@@ -68,7 +132,7 @@ def look(knit: Knit, app: Application, amounts: Mapping[str, int], names: Collec
         return Granted(len(names), 0, reason=why.strip())
     # Who looks every few seconds need not wait for an ApplicationMaster that is away.
     control = app.quick_control()
-    counts = control.status().get("services", {}).get(WORKER, {})
+    counts = control.status().get("services", {}).get(service, {})
     wanted, running = int(counts.get("target", 0)), int(counts.get("running", 0))
     said = KeyValueStore(control.kv).list("dask/")
     refused = next(

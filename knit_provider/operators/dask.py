@@ -171,7 +171,8 @@ class DaskYARNClusterStartOperator(ApplicationOperator):
             found: DaskYARNCluster = DaskYARNCluster.from_application_id(app_id, knit=conn)
             return found
         self.log.info("Submitting Dask cluster %s", app_id)
-        return DaskYARNCluster(knit=conn, app_id=app_id, **self._arguments(context, hook))
+        arguments = self._arguments(context, hook)
+        return DaskYARNCluster(knit=conn, app_id=app_id, _wanted=lambda: not self._stopping, **arguments)
 
     def _identity(self, hook: KnitHook, conn: Knit, context: Mapping[str, Any]) -> tuple[str, bool]:
         """The id to use, stored; and whether there is a cluster under it already."""

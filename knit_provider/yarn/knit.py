@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from knit_provider.yarn.application import Application
@@ -229,6 +229,7 @@ class Knit:
         checks: bool = True,
         bound: bool | None = None,
         secrets: Mapping[str, bytes] | None = None,
+        still_wanted: Callable[[], bool] | None = None,
     ) -> str:
         """Submit an application of any number of services.
 
@@ -240,6 +241,8 @@ class Knit:
             secrets: bytes by name, 64 KiB in all, that reach the containers among their credentials, in no variable,
                 log or shipped file. :func:`knit_provider.yarn.container.secrets` reads them there, and the owner has
                 them from :meth:`Application.secrets`.
+            still_wanted: asked when all is uploaded and checked, right before the ResourceManager hears of it. False
+                gives the submission up with a KnitError: for whoever submits in a thread, which cannot be interrupted.
 
         Returns:
             The YARN application id.
@@ -266,6 +269,7 @@ class Knit:
             lease_seconds=self.lease_seconds,
             upload_always=self.upload_always,
             shared=secrets,
+            still_wanted=still_wanted,
         )
         app = Application(connection, submitted.app_id, submitted.credentials, am_timeout=self.am_timeout)
         self._remember(app)

@@ -12,7 +12,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from knit_provider.yarn.bridge.base import Acls, LocalResource, LogAggregation, Submission
 from knit_provider.yarn.control import ControlCredentials
-from knit_provider.yarn.errors import ConfigurationError
+from knit_provider.yarn.errors import ConfigurationError, KnitError
 from knit_provider.yarn.files.port import FileStatus, RemoteFileExists
 from knit_provider.yarn.files.transfer import DIGESTS, Shipped, Transfer
 from knit_provider.yarn.rest.shapes import check_app_id
@@ -83,6 +83,7 @@ def submit(
     lease_seconds: int = 90,
     upload_always: bool = False,
     shared: Mapping[str, bytes] | None = None,
+    still_wanted: Callable[[], bool] | None = None,
 ) -> Submitted:
     """Submit an application and return once the ResourceManager has accepted it.
 
@@ -96,10 +97,12 @@ def submit(
         lease_seconds: length of the lease.
         upload_always: upload files even where the cache in HDFS has their content.
         shared: secrets for the containers, by name.
+        still_wanted: asked last of all; False gives the submission up.
 
     Raises:
         ConfigurationError, CheckFailed: nothing was submitted, and nothing is left behind.
         SubmissionRejected: the ResourceManager refused it, or the id has run already.
+        KnitError: it was given up; nothing was submitted, and nothing is left behind.
     """
     check_staging(connection, spec)
     scripts = _scripts(spec, lang)
@@ -166,6 +169,8 @@ def submit(
                 # An earlier try of the same id may be dead, or about to submit: what it promises YARN is left alone.
                 folder = f"{whole}/{submission_id}"
                 submission, staged_secret = stage(folder)
+        if still_wanted is not None and not still_wanted():
+            raise KnitError(f"{app_id} was given up before it was submitted")
         hand_over(connection, submission, owned_by_caller)
     except BaseException as e:
         undo(connection, app_id, e, folder)

@@ -1,0 +1,53 @@
+"""Ctrl-C while a cluster is submitted that nothing binds to this process: afterwards there is none."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import uuid
+
+import pytest
+
+from knit_provider import Knit
+from knit_provider.localcluster import LocalCluster
+from tests.dask.conftest import HERE
+
+SUBMIT = """
+import sys
+from knit_provider.cli.main import main
+from knit_provider.yarn.submission import submit as submission
+moment = sys.argv[1]
+real = getattr(submission, moment)
+def held(*args, **kwargs):
+    print("now", flush=True)
+    sys.stdin.readline()
+    return real(*args, **kwargs)
+setattr(submission, moment, held)
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize(("moment", "states"), [("Transfer", []), ("hand_over", ["KILLED"])], ids=["upload", "request"])
+def test_an_interrupted_submission(cluster: LocalCluster, moment: str, states: list[str]) -> None:
+    name = f"interrupted-{uuid.uuid4()}"
+    words = ["dask", "submit", "--conf-dir", str(cluster.conf_dir), "--user", "alice", "--name", name]
+    child = subprocess.Popen(
+        [sys.executable, "-c", SUBMIT, moment, *words, "--env", HERE, "--memory", "512"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "now\n"
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate("\n", timeout=120)
+    finally:
+        child.kill()
+        child.wait()
+    assert (child.returncode, out) == (130, ""), err
+    with Knit(user="alice", hadoop_conf_dir=str(cluster.conf_dir)) as knit:
+        found = [a for a in knit.yarn_api.find(tags=["dask"], types=["knit"], user="alice") if a["name"] == name]
+    assert [a["state"] for a in found] == states
