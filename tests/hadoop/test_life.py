@@ -157,10 +157,10 @@ def test_a_second_submission_of_a_forgotten_id_runs_nothing(knit: Knit, marker: 
 
 
 def test_a_try_that_died_before_it_submitted_is_in_nobodys_way(knit: Knit, make_knit: Callable[..., Knit]) -> None:
-    """What it has staged stays as it is, since it may live and submit yet; who attaches finds what controls the other."""
+    """What it has staged stays, since it may live and submit yet; who attaches finds what controls the other."""
     app_id = knit.new_application()
     files, staging = knit.connection.files, knit.connection.paths.staging(app_id)
-    left = {name: b"{}" for name in ("spec.json", "control.json", "run-default.sh")}
+    left = dict.fromkeys(("spec.json", "control.json", "run-default.sh"), b"{}")
     files.write_many(staging, left)
     assert knit.start("sleep 600", app_id=app_id) == app_id
     other = make_knit().attach(app_id)
