@@ -22,6 +22,7 @@ import psutil
 
 from devtools.airflow_api import AirflowAPI, AirflowAPIError
 from devtools.airflow_family import Guard, end_family
+from devtools.loopback import past_proxies
 
 START_SECONDS = 300.0
 STOP_SECONDS = 20.0

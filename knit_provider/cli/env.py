@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC
 
 import click
 
@@ -167,10 +168,10 @@ def _size(number: int) -> str:
 
 
 def _ago(moment: object) -> str:
-    from datetime import datetime, timezone
+    from datetime import datetime
 
     assert isinstance(moment, datetime)
-    seconds = max(0.0, (datetime.now(timezone.utc) - moment).total_seconds())
+    seconds = max(0.0, (datetime.now(UTC) - moment).total_seconds())
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{seconds / length:.0f} {unit}"

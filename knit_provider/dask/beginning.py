@@ -86,7 +86,7 @@ class Beginning:
             return None
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), seconds)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             log.warning("a Dask cluster was closed while its files are uploaded; after that it is given up")
         except Exception as e:
             log.debug("the submission that was on its way: %s", e)

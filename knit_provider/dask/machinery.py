@@ -100,7 +100,7 @@ class Machinery(Life):
             await asyncio.wait_for(
                 self.scheduler_comm.retire_workers(names=names, close_workers=True, remove=True), seconds
             )
-        except asyncio.TimeoutError:
+        except TimeoutError:
             self._note(
                 f"workers {', '.join(names)} have not handed over their results within {seconds:g} s and are ended; "
                 "what they alone had is computed again",

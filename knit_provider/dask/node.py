@@ -199,7 +199,7 @@ class Node:
                 gone = await asyncio.wait_for(
                     scheduler.retire_workers(names=[self.name], close_workers=True, remove=True), 30
                 )
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 known = await scheduler.identity()
                 gone = [a for a, w in known["workers"].items() if str(w["name"]) == self.name]
                 for each in gone:
@@ -240,7 +240,7 @@ def main(role: str) -> int:
         return code
     try:
         return asyncio.run(node.run_scheduler() if role == "scheduler" else node.run_worker())
-    except (OSError, ValueError, RuntimeError, asyncio.TimeoutError) as e:
+    except (TimeoutError, OSError, ValueError, RuntimeError) as e:
         print(f"knit-provider: the {role} ended: {type(e).__name__}: {e}", file=sys.stderr, flush=True)
         return REPLACE_ME
 

@@ -16,7 +16,7 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -95,7 +95,7 @@ def _from_context(
 def _plain(value: Any) -> Any:
     """A value without Airflow's own classes, which the container does not know."""
     if isinstance(value, datetime) and type(value) is not datetime:
-        return datetime.fromtimestamp(value.timestamp(), timezone.utc)
+        return datetime.fromtimestamp(value.timestamp(), UTC)
     module = type(value).__module__
     if not module.startswith("airflow."):
         return value

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from knit_provider.environments.exposure import check_exposable
@@ -297,7 +297,7 @@ def _upload_stage(progress: Progress | None, size: int) -> Iterator[Callable[[in
 
 
 def _moment(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, timezone.utc)
+    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def as_json(env: PublishedEnvironment) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def run(work: Callable[[], Awaitable[T]], seconds: float, what: str) -> T:
         future = pool.submit(run_loop)
         try:
             return future.result()
-        except asyncio.TimeoutError as error:
+        except TimeoutError as error:
             raise EnvironmentBuildError(f"{what} did not end within {seconds:.0f} s") from error
         except KeyboardInterrupt:
             for running in loop:

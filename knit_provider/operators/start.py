@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from knit_provider.hooks.knit import KnitHook
@@ -229,8 +229,8 @@ class KnitStartOperator(WatchingOperator):
         """What the user said; else by the task's timeout; None takes the spec's default."""
         if self.lifetime is not None or self.execution_timeout is None:
             return self.lifetime
-        began = getattr(context.get("ti"), "start_date", None) or datetime.now(timezone.utc)
-        left: timedelta = self.execution_timeout - (datetime.now(timezone.utc) - began)
+        began = getattr(context.get("ti"), "start_date", None) or datetime.now(UTC)
+        left: timedelta = self.execution_timeout - (datetime.now(UTC) - began)
         return int(max(0.0, left.total_seconds())) + LIFETIME_MARGIN
 
     # -- what a watch asks ----------------------------------------------------------------------------------------

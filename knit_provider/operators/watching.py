@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, AirflowTaskTimeout, conf
@@ -284,6 +284,9 @@ class WatchingOperator(ApplicationOperator):
         try:
             result = self._result(app)
         except KnitError as e:
+            if isinstance(e, ClusterUnavailable) and self._next_try_finds_it(context):
+                # It is not to be had yet; the next try finds the application ended, and looks for it again.
+                raise
             raise AirflowFailException(f"{app.id} succeeded, but its result cannot be used: {e}") from e
         if result is not None:
             self._push(context, "result", result)
@@ -368,7 +371,7 @@ def _tidied(app: Application) -> None:
 
 def _began(context: Mapping[str, Any]) -> datetime:
     began = getattr(context.get("ti"), "start_date", None)
-    return began if isinstance(began, datetime) else datetime.now(timezone.utc)
+    return began if isinstance(began, datetime) else datetime.now(UTC)
 
 
 def error_of(event: Mapping[str, Any]) -> KnitError:

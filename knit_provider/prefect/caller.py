@@ -7,7 +7,7 @@ import logging
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from prefect import runtime
@@ -168,6 +168,6 @@ def _left(flow: Any, task: Any) -> float | None:
     for context, limited in ((flow, getattr(flow, "flow", None)), (task, getattr(task, "task", None))):
         timeout = getattr(limited, "timeout_seconds", None)
         if timeout:
-            waited = datetime.now(timezone.utc) - context.start_time
+            waited = datetime.now(UTC) - context.start_time
             left.append(max(0.0, float(timeout) - float(waited.total_seconds())))
     return min(left, default=None)

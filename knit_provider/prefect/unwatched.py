@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
@@ -69,4 +69,4 @@ async def unwatched(client: PrefectClient, pool: str, me: str, watched: Collecti
 
 def _about_to_be_submitted(flow_run: FlowRun) -> bool:
     state = flow_run.state
-    return state is not None and state.is_pending() and datetime.now(timezone.utc) - state.timestamp < YOUNG
+    return state is not None and state.is_pending() and datetime.now(UTC) - state.timestamp < YOUNG

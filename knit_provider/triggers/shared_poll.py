@@ -93,7 +93,7 @@ class SharedPoll:
             if until > 0:
                 try:
                     await asyncio.wait_for(self._changed.wait(), until)
-                except asyncio.TimeoutError:
+                except TimeoutError:
                     pass
                 else:
                     continue

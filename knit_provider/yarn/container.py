@@ -123,13 +123,16 @@ class KeyValueStore:
             TimeoutError: it was not set within ``timeout``.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+        since = 0
         while True:
-            left = LONGEST_POLL if deadline is None else deadline - time.monotonic()
-            poll = max(0.0, min(LONGEST_POLL, left))
-            for change in self._send("watch", {"key": key, "since": 0, "timeout_s": poll}, poll)["changes"]:
+            poll = _poll(deadline)
+            answer = self._send("watch", {"key": key, "since": since, "timeout_s": poll}, poll)
+            for change in answer["changes"]:
                 if change["value"] is not None:
                     return str(change["value"])
-            if left <= poll:
+            # Told at once, and only once, that it was deleted some time ago.
+            since = max(since, int(answer["revision"]))
+            if deadline is not None and time.monotonic() >= deadline:
                 raise self._timeout_error(f"nobody has set {key!r} in the application's store within {timeout} s")
 
     def watch(self, prefix: str = "", timeout: float | None = None) -> Iterator[Change]:
@@ -145,8 +148,7 @@ class KeyValueStore:
         known: set[str] = set()
         since = 0
         while True:
-            left = LONGEST_POLL if deadline is None else deadline - time.monotonic()
-            poll = max(0.0, min(LONGEST_POLL, left))
+            poll = _poll(deadline)
             answer = self._send("watch", {"prefix": prefix, "since": since, "timeout_s": poll}, poll)
             found = [Change(c["key"], c["value"], int(c["version"])) for c in answer["changes"]]
             since = max(since, int(answer["revision"]))
@@ -161,11 +163,15 @@ class KeyValueStore:
                 else:
                     known.discard(change.key)
                 yield change
-            if left <= poll:
+            if deadline is not None and time.monotonic() >= deadline:
                 return
 
     def _send(self, what: str, body: Mapping[str, Any], seconds: float = 0.0) -> dict[str, Any]:
         return self._call(f"/v1/kv/{what}", body, seconds)
+
+
+def _poll(deadline: float | None) -> float:
+    return LONGEST_POLL if deadline is None else max(0.0, min(LONGEST_POLL, deadline - time.monotonic()))
 
 
 def _conditional(body: dict[str, Any], if_version: int | None) -> dict[str, Any]:

@@ -34,7 +34,8 @@ def test_containers_and_owner_find_each_other(knit: Knit) -> None:
     app = knit.application()
     assert app.kv.wait("server/0", 120) == "hello"
     assert knit.attach(app_id).secrets() == {"greeting": b"hello"}
-    seen = {change.key: change.value for change in app.kv.watch("server/", timeout=10)}
+    assert app.kv.wait("server/1", 120) == "hello"
+    seen = {change.key: change.value for change in app.kv.watch("server/", timeout=1)}
     assert seen == {"server/0": "hello", "server/1": "hello"}
     with pytest.raises(WaitTimeout, match="nothing"):
         app.kv.wait("nothing", 0.2)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -85,7 +85,7 @@ def test_a_ca_that_is_not_trusted(tls_cluster: LocalCluster, make_bare: Callable
 
 def test_a_certificate_for_somebody_else_or_of_another_time(make_bare: Callable[..., Knit], tmp_path: Path) -> None:
     authority = Authority("The right CA")
-    past = datetime.now(timezone.utc) - timedelta(days=3)
+    past = datetime.now(UTC) - timedelta(days=3)
     for name, names, ends, said in (
         ("other", ["rm.example.com", "10.0.0.1"], None, r"not for 127.0.0.1: it is for rm.example.com, 10.0.0.1"),
         ("old", ["127.0.0.1"], past, rf"expired on {past:%Y-%m-%d}"),

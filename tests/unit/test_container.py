@@ -113,3 +113,22 @@ def test_a_change_that_is_not_safe_says_so(master: Master, store: KeyValueStore)
     master.script = [answer(504, error="LateJournal", message="it may be kept or not")]
     with pytest.raises(LateChange, match="kept or not"):
         store.set("k", "v")
+
+
+def news(revision: int, *changes: tuple[str, str | None]) -> bytes:
+    found = [{"key": key, "value": value, "version": revision} for key, value in changes]
+    return answer(200, changes=found, revision=revision, complete=False)
+
+
+def test_a_watch_goes_on_after_the_first_news(master: Master, store: KeyValueStore) -> None:
+    master.script = [news(1, ("a", "x")), news(2, ("b", "y")), *[news(2)] * 1000]
+    seen = store.watch(timeout=15)
+    assert [next(seen).key, next(seen).key] == ["a", "b"]
+    assert [asked["since"] for asked in master.asked] == [0, 1]
+
+
+def test_a_key_that_was_deleted_is_waited_for(master: Master, store: KeyValueStore) -> None:
+    # It is told of the deletion at once; asked for the same again it would be told again, without a pause.
+    master.script = [news(5, ("k", None)), news(6, ("k", "x"))]
+    assert store.wait("k", timeout=15) == "x"
+    assert [asked["since"] for asked in master.asked] == [0, 5]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from knit_provider.yarn.errors import AuthenticationFailed, ClusterUnavailable, KnitError
@@ -78,7 +78,7 @@ def certificates_found(knit: Knit) -> str:
 
 
 def _described(url: str, shown: Certificate) -> str:
-    soon = " (soon)" if shown.ends - datetime.now(timezone.utc) < _SOON else ""
+    soon = " (soon)" if shown.ends - datetime.now(UTC) < _SOON else ""
     return f"{urlsplit(url).netloc} by {shown.issuer} until {shown.ends:%Y-%m-%d}{soon}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import email.utils
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -390,6 +390,6 @@ def _joined(values: Sequence[str] | None, what: str) -> str | None:
 def _date_of(header: str) -> datetime:
     # Jetty sends the header twice, and requests joins the two.
     try:
-        return email.utils.parsedate_to_datetime(header[:29]).astimezone(timezone.utc)
+        return email.utils.parsedate_to_datetime(header[:29]).astimezone(UTC)
     except ValueError:
-        return datetime.now(timezone.utc)
+        return datetime.now(UTC)

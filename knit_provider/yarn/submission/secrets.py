@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -96,7 +96,7 @@ def new_secrets(application_id: str, lifetime: float | None, shared: Mapping[str
     """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, application_id)])
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     life = _WITHOUT_LIMIT if lifetime is None else timedelta(seconds=lifetime) + _MARGIN
     certificate = (
         x509.CertificateBuilder()

@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -132,7 +132,7 @@ def refused_certificate(url: str, error: BaseException, trusted: str) -> str | N
 
 
 def _out_of_time(place: str, issuer: str, shown: Certificate | None, code: int) -> str:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     if shown is not None and shown.begins <= now <= shown.ends:
         return f"a CA above the certificate of {place}{issuer} is not valid now; have it renewed (trusted CAs too)"
     if code == _EXPIRED:

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -142,7 +142,7 @@ def test_of_the_context_travels_what_is_data(tmp_path: Path) -> None:
         "ti": SimpleNamespace(),
     }
     _, outcome, _ = as_container(tmp_path, call_script(wants_context, [1], {}, context))
-    moment = datetime(2026, 11, 22, tzinfo=timezone.utc).isoformat()
+    moment = datetime(2026, 11, 22, tzinfo=UTC).isoformat()
     assert outcome == {"value": [1, "2026-11-22", 1, moment, "datetime"]}
     with pytest.raises(ConfigurationError, match="asks for ti"):
         call_script(wants_more, [], {}, context)

@@ -24,7 +24,7 @@ from knit_provider.yarn.errors import (
     WaitTimeout,
 )
 from knit_provider.yarn.logs.chunk import LogChunk
-from tests.unit.airflow.fakes import FakeKnit
+from tests.unit.airflow.fakes import FakeApplication, FakeKnit
 from tests.unit.airflow.trying import Task
 
 WEEK = 7 * 24 * 3600
@@ -149,6 +149,28 @@ def test_a_result_that_is_no_json_fails_for_good(task: Task) -> None:
     task.cluster.logs = [LogChunk("container_1_0001_01_000002", "default", 0, "knit-result.json", "{")]
     with pytest.raises(AirflowFailException, match="JSON"):
         task.run()
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_result_that_is_not_to_be_had_yet_is_looked_for_by_the_next_try(
+    stored: bool, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(self: FakeApplication) -> Any:
+        if task.ti.try_number == 1:
+            raise ClusterUnavailable("the cluster has not collected the logs yet")
+        return 3
+
+    monkeypatch.setattr(FakeApplication, "result", away)
+    if not stored:
+        below_3_3(task, monkeypatch, None)
+    # Where the next try would not find the application, it would run the job again.
+    with pytest.raises(ClusterUnavailable if stored else AirflowFailException, match="not collected"):
+        task.run(get_logs=False)
+    if stored:
+        task.ti.try_number = 2
+        task.run(get_logs=False)
+        assert task.ti.xcoms["result"] == 3
+    assert len(task.cluster.did("submit")) == 1
 
 
 @BOTH
