@@ -41,6 +41,8 @@ GIVE_UP_SECONDS = 10.0
 # For the end of an interrupted start, with that of its application.
 ABANDON_SECONDS = 40.0
 
+_INTERRUPTED = ("KILLED", "the start of its Dask cluster was interrupted")
+
 
 class Life(SpecCluster):
     """Submits the application, ends it, and leaves none that nobody owns."""
@@ -90,7 +92,7 @@ class Life(SpecCluster):
                     async with self._lock:
                         await self._submit(range(self.settings.n_workers), address=self.scheduler_address)
             except asyncio.CancelledError:
-                self._beginning.give_up()
+                self._final_status, self._diagnostics = _INTERRUPTED
                 await self._close()
                 raise
             except BaseException as e:
@@ -98,6 +100,7 @@ class Life(SpecCluster):
                 ended = "" if latest is None else await self._in_thread(lambda: _end_of(latest))
                 if self.status not in (Status.closing, Status.closed):
                     self.status = Status.failed
+                    self._final_status, self._diagnostics = "FAILED", f"its start failed: {e}"[:1000]
                 await self._close()
                 if ended and isinstance(e, RuntimeError) and not isinstance(e, KnitError):
                     raise KnitError(ended) from e
@@ -206,6 +209,7 @@ class Life(SpecCluster):
     def _abandon(self) -> None:
         """Take back a start that was interrupted in the thread that waits for it, and end the event loop."""
         self._beginning.give_up()
+        self._final_status, self._diagnostics = _INTERRUPTED
         try:
             if self._starting is not None and self.status != Status.closed:
                 self.sync(self._cancel_start, callback_timeout=ABANDON_SECONDS)

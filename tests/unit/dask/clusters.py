@@ -30,6 +30,7 @@ class App:
     def __init__(self, knit: SlowKnit, app_id: str) -> None:
         self.knit, self.id, self.state = knit, app_id, "ACCEPTED"
         self.kv = Store(knit.asked)
+        self.why = ""
         self.changes: list[dict[str, Any]] = []
 
     def report(self) -> ApplicationReport:
@@ -37,7 +38,7 @@ class App:
         return ApplicationReport.from_rm({"id": self.id, "state": self.state, "finalStatus": ended, "queue": "q"})
 
     def kill(self, diagnostics: str = "", timeout: float = 10) -> bool:
-        self.state = "KILLED"
+        self.state, self.why = "KILLED", diagnostics
         return True
 
     def control(self) -> Any:

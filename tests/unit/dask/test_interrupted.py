@@ -75,6 +75,7 @@ def test_the_constructor_while_it_waits_for_the_scheduler(knit: SlowKnit, number
     with pytest.raises((KeyboardInterrupt, TimedOut)):
         DaskYARNCluster(n_workers=2, **REMOTE)
     gone(knit)
+    assert "interrupted" in knit.apps[0].why
 
 
 @pytest.mark.parametrize("where", [LOCAL, REMOTE], ids=["local", "remote"])
