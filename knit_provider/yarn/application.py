@@ -509,6 +509,10 @@ class Application:
             self._tidied = True
             if self._keeper is not None:
                 self._keeper.stop()
+            controls = [control for control in (self._control, self._quick_control) if control is not None]
+        # A process that starts many keeps a handle of each, and nobody answers at the other end any more.
+        for control in controls:
+            control.close()
         if report.application_type != "knit" or report.user != self._connection.user:
             return
         try:

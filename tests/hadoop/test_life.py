@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
+import psutil
 import pytest
 
 from knit_provider import Knit
@@ -71,6 +73,14 @@ def test_detach_lets_it_live(make_knit: Callable[..., Knit], knit: Knit) -> None
     app = knit.attach(app_id)
     assert app.state == "RUNNING"
     assert app.control().status()["bound"] is False
+    port = app.report().am_port
+
+    def connections() -> list[Any]:
+        return [c for c in psutil.Process().net_connections("tcp") if c.raddr and c.raddr.port == port]
+
+    assert connections()
+    assert app.kill()
+    assert not connections(), "who starts many has one of each of them in the end"
 
 
 def test_renewal_keeps_a_bound_application(make_knit: Callable[..., Knit]) -> None:
