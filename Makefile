@@ -91,8 +91,7 @@ format: $(READY) ## Format Python and Java
 
 # The last line is pytest's own summary.
 test: ## Lint, JUnit, then all of pytest on one embedded Hadoop
-	@$(MAKE) --no-print-directory java packages
-	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory java lint
 	@$(MAKE) --no-print-directory test-java
 	@$(MAKE) --no-print-directory test-python
 

@@ -9,8 +9,8 @@ import click
 
 from knit_provider.cli.exit_codes import FAILED
 from knit_provider.cli.options import json_option, with_knit
-from knit_provider.cli.output import moment, print_json, print_table, say, show_logs
-from knit_provider.yarn.errors import ConfigurationError, KnitError, WaitTimeout
+from knit_provider.cli.output import moment, not_ended, print_json, print_table, say, show_logs
+from knit_provider.yarn.errors import ConfigurationError, KnitError
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.rest.shapes import FINAL_STATES, LIVE_STATES
 from knit_provider.yarn.rights import hides_details, may_not_view
@@ -145,7 +145,7 @@ def kill(knit: Knit, app_id: str, as_json: bool) -> None:
     if as_json:
         print_json({"id": app_id, "killed": state == "KILLED", "state": state})
     if state not in FINAL_STATES:
-        raise WaitTimeout(f"{app_id} was told to end and is still {state}; `knit wait {app_id}` waits for its end")
+        raise not_ended(app_id, state)
     if not as_json:
         click.echo(f"{app_id} {'' if state == 'KILLED' else 'had ended before: '}{state}")
     if state != "KILLED":

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from knit_provider.cli.options import json_option, pairs, with_knit
-from knit_provider.cli.output import moment, print_json, print_table, say, show_logs
-from knit_provider.yarn.errors import ConfigurationError, WaitTimeout
+from knit_provider.cli.output import moment, not_ended, print_json, print_table, say, show_logs
+from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.rest.shapes import LIVE_STATES
 
@@ -133,7 +133,7 @@ def kill(knit: Knit, app_id: str, as_json: bool) -> None:
     if as_json:
         print_json({"id": app_id, "killed": report.killed, "state": report.state})
     if not report.terminal:
-        raise WaitTimeout(f"{app_id} was told to end and is still {report.state}; `knit wait {app_id}` waits for it")
+        raise not_ended(app_id, report.state)
     if not as_json:
         click.echo(f"{app_id} {report.final_status}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC
+from datetime import UTC, datetime
 
 import click
 
@@ -168,8 +168,6 @@ def _size(number: int) -> str:
 
 
 def _ago(moment: object) -> str:
-    from datetime import datetime
-
     assert isinstance(moment, datetime)
     seconds = max(0.0, (datetime.now(UTC) - moment).total_seconds())
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):

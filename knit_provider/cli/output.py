@@ -12,6 +12,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from knit_provider.yarn.errors import WaitTimeout
+
 if TYPE_CHECKING:
     from knit_provider.yarn.application import Application
 
@@ -66,6 +68,11 @@ def show_logs(
         )
     else:
         app.print_logs(shell=aggregated)
+
+
+def not_ended(app_id: str, state: str) -> WaitTimeout:
+    """What a command fails with whose kill was accepted and has not come about yet."""
+    return WaitTimeout(f"{app_id} was told to end and is still {state}; `knit wait {app_id}` waits for its end")
 
 
 def moment(ms: object) -> str:

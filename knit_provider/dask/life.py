@@ -190,7 +190,7 @@ class Life(SpecCluster):
         lock = getattr(self, "_lock", None)
         if lock is not None:
             # What is on its way to YARN is ended too, and not forgotten.
-            with contextlib.suppress(asyncio.TimeoutError):
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(lock.acquire(), CHANGE_SECONDS)
         left = await self._beginning.left(GIVE_UP_SECONDS)
         app, self._app = self._app or left, None

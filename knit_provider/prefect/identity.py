@@ -49,6 +49,10 @@ class Kept:
     attempt: int
     position: int
 
+    def is_own(self, caller: Caller) -> bool:
+        """Whether it is of the caller's own run, and not of another run of the same task."""
+        return self.task_run_id == caller.task_run_id
+
 
 @dataclass(frozen=True)
 class Earlier:
@@ -102,10 +106,10 @@ def candidates(caller: Caller, earlier: Iterable[Earlier], kept: Sequence[Kept],
         claims: of this process.
     """
     found = list(earlier)
-    own = [e for e in found if e.kept.task_run_id == caller.task_run_id]
+    own = [e for e in found if e.kept.is_own(caller)]
     if own or caller.task_run_id is None:
         return own
-    others = {k.app_id for k in kept if k.attempt == caller.attempt and k.task_run_id != caller.task_run_id}
+    others = {k.app_id for k in kept if k.attempt == caller.attempt and not k.is_own(caller)}
     return [
         e
         for e in found
@@ -144,7 +148,7 @@ def decide(
         What to do, and the application that it is about.
     """
     ordered = sorted(found, key=lambda e: e.order, reverse=True)
-    own = [e for e in ordered if e.kept.task_run_id == caller.task_run_id]
+    own = [e for e in ordered if e.kept.is_own(caller)]
     same = [e for e in ordered if e.kept.job == job]
     # At the same place of an earlier attempt: what the call wanted then. Where several runs of a task make it, one that
     # finds its own job leaves the others theirs: the order of threads differs from one attempt to the next.

@@ -86,7 +86,7 @@ def start(
         with _claims.lock:
             found = candidates(caller, earlier, kept, _claims)
             action, chosen = decide(caller, found, job, reattach=reattach, several=several)
-            theirs = several and action is Action.REPLACE and not _is_own(caller, chosen)
+            theirs = chosen is not None and several and action is Action.REPLACE and not chosen.kept.is_own(caller)
             waits = theirs and time.monotonic() < patience
             if chosen is not None and not waits:
                 _claims.take(caller, chosen.kept.app_id)
@@ -134,10 +134,6 @@ def application_url(knit: Knit, app_id: str) -> str:
     return knit.connection.session.page_of(app_id)
 
 
-def _is_own(caller: Caller, earlier: Earlier | None) -> bool:
-    return earlier is not None and earlier.kept.task_run_id == caller.task_run_id
-
-
 def _kept(caller: Caller, app_id: str, job: str) -> Kept:
     return Kept(app_id, job, caller.task_run_id, caller.attempt, caller.position)
 
@@ -151,7 +147,7 @@ def _earlier(knit: Knit, caller: Caller, kept: list[Kept]) -> list[Earlier]:
     for k in kept:
         if k.app_id not in found:
             found[k.app_id] = Earlier(k, knit.application(k.app_id).report_or_none())
-        elif k.task_run_id == caller.task_run_id:
+        elif k.is_own(caller):
             # One that this very run took over from an earlier attempt is its own.
             found[k.app_id] = replace(found[k.app_id], kept=k)
     return list(found.values())

@@ -268,11 +268,14 @@ def test_a_base_that_others_may_write_to_is_refused(files, paths):
         open_base(files, paths, USER)
 
 
+def spec_with(file):
+    service = {"resources": {"memory": 1}, "script": "x", "files": [str(file)]}
+    return ApplicationSpec.from_dict({"services": {"w": service}})
+
+
 def test_an_old_upload_that_is_found_again_is_spared_for_the_submission(files, paths, tmp_path):
     (tmp_path / "data").write_text("x")
-    spec = ApplicationSpec.from_dict(
-        {"services": {"w": {"resources": {"memory": 1}, "script": "x", "files": [str(tmp_path / "data")]}}}
-    )
+    spec = spec_with(tmp_path / "data")
     with Transfer(files, paths) as transfer:
         uri = transfer.ship(spec).services["w"]["data"].uri
         long_ago = int((time.time() - 40 * 86400) * 1000)
@@ -288,9 +291,7 @@ def test_an_old_upload_that_is_found_again_is_spared_for_the_submission(files, p
 
 def test_ended_applications_are_swept_and_old_uploads_pruned(files, paths, tmp_path):
     (tmp_path / "data").write_text("x")
-    spec = ApplicationSpec.from_dict(
-        {"services": {"w": {"resources": {"memory": 1}, "script": "x", "files": [str(tmp_path / "data")]}}}
-    )
+    spec = spec_with(tmp_path / "data")
     with Transfer(files, paths) as transfer:
         uri = transfer.ship(spec).services["w"]["data"].uri
     ended, live = "application_1700000000000_0001", "application_1700000000000_0002"
