@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 import click
 
 from knit_provider.cli.options import pairs, with_knit
 from knit_provider.cli.output import say
+from knit_provider.cli.signals import terminated_like_interrupted
 from knit_provider.yarn.knit import Knit
 
 
@@ -45,7 +42,7 @@ def run(
     One argument is a shell command; several are a program and its arguments, which no shell touches. The application
     ends with this command, however this command ends.
     """
-    with _terminated_like_interrupted():
+    with terminated_like_interrupted():
         app_id = knit.start(
             command[0] if len(command) == 1 else list(command),
             num_containers=num_containers,
@@ -71,22 +68,3 @@ def run(
                 click.echo(prefix + line, file=out, nl=many and not line.endswith("\n"))
         report = app.wait()
         say(f"{app_id} {report.final_status}")
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM and SIGHUP end this command in order, so that the application ends at once and not with its lease.
-
-    One that is ignored stays so: ``nohup`` says that the command is to outlive its terminal.
-    """
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    heeded = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is not signal.SIG_IGN]
-    before = {s: signal.signal(s, stop) for s in heeded}
-    try:
-        yield
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)

@@ -6,12 +6,15 @@ import json
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from importlib import _bootstrap
 
 import pytest
 from click.testing import CliRunner
 
 from knit_provider.cli.main import main
-from knit_provider.cli.run import _terminated_like_interrupted
+from knit_provider.cli.signals import terminated_like_interrupted
 from knit_provider.yarn.knit import Knit
 
 COMMAND = [sys.executable, "-c", "from knit_provider.cli.main import main; main(prog_name='knit')"]
@@ -63,9 +66,32 @@ def test_a_kill_says_what_became_of_it(
 def test_a_hang_up_that_is_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with _terminated_like_interrupted():
+        with terminated_like_interrupted():
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+class _Told:
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def _told_while_it_is_deleted() -> None:
+    told = _Told()
+    del told
+
+
+def _told_in_an_import() -> None:
+    _bootstrap._call_with_frames_removed(signal.raise_signal, signal.SIGTERM)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("tell", [_told_while_it_is_deleted, _told_in_an_import])
+def test_an_interrupt_that_python_would_swallow_comes_a_moment_later(tell: Callable[[], None]) -> None:
+    with terminated_like_interrupted():
+        tell()
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(30)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
