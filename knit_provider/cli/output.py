@@ -16,6 +16,9 @@ from knit_provider.yarn.errors import WaitTimeout
 
 if TYPE_CHECKING:
     from knit_provider.yarn.application import Application
+    from knit_provider.yarn.logs import LogChunk
+
+_LONGEST_LINE = 1024 * 1024
 
 
 def print_json(value: Any) -> None:
@@ -87,3 +90,31 @@ def moment(ms: object) -> str:
 def say(text: str) -> None:
     """A word to the person at the terminal, on stderr so that data on stdout stays clean."""
     click.echo(text, err=True)
+
+
+class WholeLines:
+    """Lines of several containers, each whole and with its instance's number before it."""
+
+    def __init__(self) -> None:
+        self._begun: dict[tuple[int | None, str, str], str] = {}
+
+    def write(self, chunk: LogChunk) -> None:
+        """Print the lines that this chunk ends; the one it begins waits, up to a mebibyte of it."""
+        key = (chunk.index, chunk.container_id, chunk.file)
+        *whole, begun = (self._begun.pop(key, "") + chunk.text).split("\n")
+        if len(begun) > _LONGEST_LINE:
+            whole, begun = [*whole, begun], ""
+        for line in whole:
+            _line(chunk.index, chunk.file, line)
+        if begun:
+            self._begun[key] = begun
+
+    def end(self) -> None:
+        """Print the lines that nothing ended."""
+        for (index, _, file), line in self._begun.items():
+            _line(index, file, line)
+        self._begun.clear()
+
+
+def _line(index: int | None, file: str, text: str) -> None:
+    click.echo(f"[{index}] {text}", err=file == "stderr")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from knit_provider.cli.options import pairs, with_knit
-from knit_provider.cli.output import say
+from knit_provider.cli.output import WholeLines, say
 from knit_provider.cli.signals import terminated_like_interrupted
 from knit_provider.yarn.knit import Knit
 
@@ -58,13 +56,17 @@ def run(
         )
         say(app_id)
         app = knit.application(app_id)
-        many = num_containers > 1
-        for chunk in app.iter_logs(follow=True):
-            if chunk.service is None or chunk.file not in ("stdout", "stderr"):
-                continue
-            out = sys.stderr if chunk.file == "stderr" else sys.stdout
-            prefix = f"[{chunk.index}] " if many else ""
-            for line in chunk.text.splitlines(keepends=True):
-                click.echo(prefix + line, file=out, nl=many and not line.endswith("\n"))
+        lines = WholeLines() if num_containers > 1 else None
+        try:
+            for chunk in app.iter_logs(follow=True):
+                if chunk.service is None or chunk.file not in ("stdout", "stderr"):
+                    continue
+                if lines is not None:
+                    lines.write(chunk)
+                else:
+                    click.echo(chunk.text, err=chunk.file == "stderr", nl=False)
+        finally:
+            if lines is not None:
+                lines.end()
         report = app.wait()
         say(f"{app_id} {report.final_status}")

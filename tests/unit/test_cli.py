@@ -14,8 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 from knit_provider.cli.main import main
+from knit_provider.cli.output import WholeLines
 from knit_provider.cli.signals import terminated_like_interrupted
 from knit_provider.yarn.knit import Knit
+from knit_provider.yarn.logs import LogChunk
 
 COMMAND = [sys.executable, "-c", "from knit_provider.cli.main import main; main(prog_name='knit')"]
 
@@ -95,3 +97,14 @@ def test_an_interrupt_that_python_would_swallow_comes_a_moment_later(tell: Calla
         with pytest.raises(KeyboardInterrupt):
             time.sleep(30)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_lines_of_several_containers_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = WholeLines()
+    for index, text in ((0, "a"), (1, "x\ny"), (0, "b\r\n\nc"), (1, "z\n"), (0, "d")):
+        lines.write(LogChunk(f"container_{index}", "w", index, "stdout", text))
+    lines.write(LogChunk("container_0", "w", 0, "stderr", "oh"))
+    lines.end()
+    said = capsys.readouterr()
+    assert said.out == "[1] x\n[0] ab\r\n[0] \n[1] yz\n[0] cd\n"
+    assert said.err == "[0] oh\n"
