@@ -62,9 +62,12 @@ def test_what_ends_run_ends_the_application(environment: dict[str, str], knit: K
         [*COMMAND, "run", "--", "sleep 300"], env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
-    app_id = next(word for line in process.stderr for word in line.split() if word.startswith("application_"))
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    try:
+        app_id = next(word for line in process.stderr for word in line.split() if word.startswith("application_"))
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert knit.attach(app_id).wait_for_end(30).killed
 
