@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import signal
-import weakref
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 _AGAIN_SECONDS = 0.05
 
@@ -15,37 +19,28 @@ _AGAIN_SECONDS = 0.05
 def terminated_like_interrupted() -> Iterator[None]:
     """SIGTERM and SIGHUP end this command as SIGINT does, so that its application ends at once and not with its lease.
 
-    One that is ignored stays so: ``nohup`` says that the command is to outlive its terminal. None is lost: what is
-    raised where Python throws exceptions away is raised a moment later.
+    One that is ignored stays so: ``nohup`` says that the command is to outlive its terminal. None is lost: what a
+    handler raises in a finalizer or the callback of a weak reference, as imports and threads that end have them, Python
+    throws away; it is raised again a moment later.
     """
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        if _swallows(frame):
-            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
-            return
         raise KeyboardInterrupt
+
+    def thrown_away(what: UnraisableHookArgs) -> None:
+        if issubclass(what.exc_type, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        else:
+            hook(what)
 
     ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     heeded = [s for s in ending if signal.getsignal(s) is not signal.SIG_IGN]
     before = {s: signal.signal(s, stop) for s in (*heeded, signal.SIGALRM)}
+    hook, sys.unraisablehook = sys.unraisablehook, thrown_away
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = hook
         for s, handler in before.items():
             signal.signal(s, handler)
-
-
-def _swallows(frame: FrameType | None) -> bool:
-    """Whether an exception is ignored here: in a finalizer, or the callback of a weak reference.
-
-    An import has such callbacks, for its locks, and a command begins with many imports.
-    """
-    while frame is not None:
-        code = frame.f_code
-        if code.co_filename.startswith("<frozen importlib") or code.co_filename == weakref.__file__:
-            return True
-        if code.co_name == "__del__":
-            return True
-        frame = frame.f_back
-    return False

@@ -173,8 +173,7 @@ class Life(SpecCluster):
     # -- ending -------------------------------------------------------------------------------------------------
 
     async def _close(self) -> None:
-        if self.status == Status.closed:
-            return
+        # Not by the status: that says "closed" before the connection is.
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close_once())
         # Whoever waits may be cancelled, also twice; what has begun goes on.
@@ -211,7 +210,7 @@ class Life(SpecCluster):
         self._beginning.give_up()
         self._final_status, self._diagnostics = _INTERRUPTED
         try:
-            if self._starting is not None and self.status != Status.closed:
+            if self._starting is not None:
                 self.sync(self._cancel_start, callback_timeout=ABANDON_SECONDS)
         except Exception as e:
             # What interrupted is what the caller gets to see.

@@ -68,6 +68,26 @@ def test_the_constructor_while_it_submits(knit: SlowKnit, where: dict[str, Any],
     gone(knit)
 
 
+def test_the_connection_is_closed_before_the_event_loop_ends(knit: SlowKnit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cluster calls itself closed a moment before."""
+    in_thread, abandon = life.Life._in_thread, life.Life._abandon
+
+    async def slowly(self: life.Life, work: Callable[[], Any]) -> Any:
+        await asyncio.sleep(0.2)
+        return await in_thread(self, work)
+
+    def late(self: life.Life) -> None:
+        eventually(lambda: self.status == Status.closed, every=0.01)
+        abandon(self)
+
+    monkeypatch.setattr(life.Life, "_in_thread", slowly)
+    monkeypatch.setattr(life.Life, "_abandon", late)
+    interrupt(knit.began, then=knit.go.set)
+    with pytest.raises(KeyboardInterrupt):
+        DaskYARNCluster(n_workers=2, **REMOTE)
+    assert knit.closed.is_set()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1], ids=lambda n: signal.Signals(n).name)
 def test_the_constructor_while_it_waits_for_the_scheduler(knit: SlowKnit, number: int) -> None:
     knit.go.set()
