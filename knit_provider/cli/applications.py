@@ -28,10 +28,16 @@ def submit(knit: Knit, spec_file: Path, skein: bool, app_id: str | None, no_chec
     """Submit the application that SPEC (YAML or JSON) describes and print its id. It lives on without this command."""
     spec = ApplicationSpec.from_skein(spec_file) if skein else ApplicationSpec.from_file(spec_file)
     submitted = knit.submit(spec, app_id=app_id, checks=not no_checks, bound=False)
-    if as_json:
-        print_json({"id": submitted})
-    else:
-        click.echo(submitted)
+    try:
+        if as_json:
+            print_json({"id": submitted})
+        else:
+            click.echo(submitted)
+    except BaseException:
+        if app_id is None:
+            # It would live on under an id that nobody was told.
+            knit.kill(submitted)
+        raise
 
 
 @click.command("list")

@@ -15,6 +15,7 @@ import click
 from knit_provider import __version__
 from knit_provider.cli.exit_codes import INTERRUPTED, USAGE, exit_code
 from knit_provider.cli.output import say
+from knit_provider.cli.signals import terminated_like_interrupted
 from knit_provider.yarn.errors import KnitError
 
 _COMMANDS = {
@@ -66,7 +67,8 @@ class _Root(click.Group):
             # A container may print what this terminal cannot show; that is no reason to end.
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
-            code = super().main(args, *rest, **extra)
+            with terminated_like_interrupted():
+                code = super().main(args, *rest, **extra)
         except click.ClickException as e:
             e.show()
             sys.exit(USAGE if isinstance(e, click.UsageError) else 1)

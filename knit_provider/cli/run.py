@@ -6,7 +6,6 @@ import click
 
 from knit_provider.cli.options import pairs, with_knit
 from knit_provider.cli.output import WholeLines, say
-from knit_provider.cli.signals import terminated_like_interrupted
 from knit_provider.yarn.knit import Knit
 
 
@@ -40,33 +39,32 @@ def run(
     One argument is a shell command; several are a program and its arguments, which no shell touches. The application
     ends with this command, however this command ends.
     """
-    with terminated_like_interrupted():
-        app_id = knit.start(
-            command[0] if len(command) == 1 else list(command),
-            num_containers=num_containers,
-            virtual_cores=vcores,
-            memory=memory,
-            env=env,
-            files=list(files),
-            envvars=pairs("--envvar", envvar),
-            app_name=app_name,
-            queue=queue,
-            checks=not no_checks,
-            bound=True,
-        )
-        say(app_id)
-        app = knit.application(app_id)
-        lines = WholeLines() if num_containers > 1 else None
-        try:
-            for chunk in app.iter_logs(follow=True):
-                if chunk.service is None or chunk.file not in ("stdout", "stderr"):
-                    continue
-                if lines is not None:
-                    lines.write(chunk)
-                else:
-                    click.echo(chunk.text, err=chunk.file == "stderr", nl=False)
-        finally:
+    app_id = knit.start(
+        command[0] if len(command) == 1 else list(command),
+        num_containers=num_containers,
+        virtual_cores=vcores,
+        memory=memory,
+        env=env,
+        files=list(files),
+        envvars=pairs("--envvar", envvar),
+        app_name=app_name,
+        queue=queue,
+        checks=not no_checks,
+        bound=True,
+    )
+    say(app_id)
+    app = knit.application(app_id)
+    lines = WholeLines() if num_containers > 1 else None
+    try:
+        for chunk in app.iter_logs(follow=True):
+            if chunk.service is None or chunk.file not in ("stdout", "stderr"):
+                continue
             if lines is not None:
-                lines.end()
-        report = app.wait()
-        say(f"{app_id} {report.final_status}")
+                lines.write(chunk)
+            else:
+                click.echo(chunk.text, err=chunk.file == "stderr", nl=False)
+    finally:
+        if lines is not None:
+            lines.end()
+    report = app.wait()
+    say(f"{app_id} {report.final_status}")

@@ -429,7 +429,7 @@ def test_an_up_that_is_cut_short_leaves_nothing(folder: Path, signum: signal.Sig
     _, told = up.communicate()
     until(lambda: not processes_of(folder))
     assert LocalCluster(folder).status().state == "down"
-    if signum == signal.SIGINT:
+    if signum != signal.SIGKILL:
         assert up.returncode == 130
         assert "interrupted" in told
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
@@ -75,6 +79,42 @@ def test_a_hang_up_that_is_ignored_stays_ignored() -> None:
                 signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(("owned", "killed"), [([], ["application_1_0001"]), (["--app-id", "application_1_0001"], [])])
+def test_a_submission_whose_id_cannot_be_told_is_ended(
+    owned: list[str], killed: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ended: list[str] = []
+    monkeypatch.setattr(Knit, "submit", lambda self, spec, **given: "application_1_0001")
+    monkeypatch.setattr(Knit, "kill", lambda self, app_id: ended.append(app_id))
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps({"services": {"w": {"script": "true"}}}))
+    with monkeypatch.context() as closed:
+        closed.setattr("knit_provider.cli.applications.click.echo", Mock(side_effect=ValueError))
+        done = CliRunner().invoke(main, ["submit", str(spec), "--rm", "127.0.0.1:1", *owned])
+    assert isinstance(done.exception, ValueError)
+    assert ended == killed
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_what_ends_a_command_ends_it_in_order(signum: signal.Signals) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen([*COMMAND, "list", "--rm", address], stderr=subprocess.PIPE, text=True)
+        connection, _ = silent.accept()
+        with connection:
+            process.send_signal(signum)
+            _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip() == "knit: interrupted"
+
+
+def test_a_command_outside_the_main_thread_leaves_signals_alone() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(CliRunner().invoke, main, ["--version"]).result().exit_code == 0
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 class _Told:
