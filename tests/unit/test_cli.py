@@ -89,11 +89,11 @@ def test_a_submission_whose_id_cannot_be_told_is_ended(
     monkeypatch.setattr(Knit, "submit", lambda self, spec, **given: "application_1_0001")
     monkeypatch.setattr(Knit, "kill", lambda self, app_id: ended.append(app_id))
     spec = tmp_path / "spec.json"
-    spec.write_text(json.dumps({"services": {"w": {"script": "true"}}}))
+    spec.write_text(json.dumps({"services": {"w": {"script": "true", "resources": {"memory": 128, "vcores": 1}}}}))
     with monkeypatch.context() as closed:
-        closed.setattr("knit_provider.cli.applications.click.echo", Mock(side_effect=ValueError))
+        closed.setattr("knit_provider.cli.applications.click.echo", Mock(side_effect=ValueError("told nobody")))
         done = CliRunner().invoke(main, ["submit", str(spec), "--rm", "127.0.0.1:1", *owned])
-    assert isinstance(done.exception, ValueError)
+    assert str(done.exception) == "told nobody"
     assert ended == killed
 
 
