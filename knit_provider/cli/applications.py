@@ -9,7 +9,7 @@ import click
 
 from knit_provider.cli.exit_codes import FAILED
 from knit_provider.cli.options import json_option, with_knit
-from knit_provider.cli.output import moment, not_ended, print_json, print_table, say, show_logs
+from knit_provider.cli.output import moment, not_ended, print_json, print_table, say, show_logs, told_nobody
 from knit_provider.yarn.errors import ConfigurationError, KnitError
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.rest.shapes import FINAL_STATES, LIVE_STATES
@@ -33,10 +33,13 @@ def submit(knit: Knit, spec_file: Path, skein: bool, app_id: str | None, no_chec
             print_json({"id": submitted})
         else:
             click.echo(submitted)
-    except BaseException:
-        if app_id is None:
-            # It would live on under an id that nobody was told.
-            knit.kill(submitted)
+    except BaseException as e:
+        if app_id is not None:
+            raise
+        # It would live on under an id that nobody was told.
+        knit.kill(submitted)
+        if isinstance(e, OSError):
+            raise told_nobody(submitted, e) from e
         raise
 
 

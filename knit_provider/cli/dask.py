@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from knit_provider.cli.options import json_option, pairs, with_knit
-from knit_provider.cli.output import moment, not_ended, print_json, print_table, say, show_logs
+from knit_provider.cli.output import moment, not_ended, print_json, print_table, say, show_logs, told_nobody
 from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.rest.shapes import LIVE_STATES
@@ -57,9 +57,11 @@ def submit(
         else:
             click.echo(found["id"])
             say(f"scheduler {found['scheduler']}, dashboard {found['dashboard'] or 'none'}")
-    except BaseException:
+    except BaseException as e:
         # It would live on under an id that nobody was told.
         cluster.shutdown("KILLED", "knit dask submit was interrupted")
+        if isinstance(e, OSError):
+            raise told_nobody(cluster.app_id, e) from e
         raise
     cluster.disconnect()
 

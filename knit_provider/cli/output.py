@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from knit_provider.yarn.errors import WaitTimeout
+from knit_provider.yarn.errors import KnitError, WaitTimeout
 
 if TYPE_CHECKING:
     from knit_provider.yarn.application import Application
@@ -90,6 +90,11 @@ def moment(ms: object) -> str:
 def say(text: str) -> None:
     """A word to the person at the terminal, on stderr so that data on stdout stays clean."""
     click.echo(text, err=True)
+
+
+def told_nobody(app_id: str | None, error: OSError) -> KnitError:
+    """The failure of a command whose application was ended, because its id could not be printed."""
+    return KnitError(f"{app_id} was ended again, since its id could not be printed: {error}")
 
 
 class WholeLines:
