@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from knit_provider.dask.ending import end_application
 from knit_provider.yarn.application import Application
 from knit_provider.yarn.errors import KnitError
+from knit_provider.yarn.threads import begin
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +68,8 @@ class Beginning:
         Raises:
             GivenUp: see there.
         """
-        future: Future[Application] = Future()
-        future.set_running_or_notify_cancel()  # from here on nobody can cancel it
-        threading.Thread(target=self._submit, args=(submit, future), name="knit-dask-submit").start()
-        self._left = future
-        app = await asyncio.wrap_future(future)
+        self._left = begin(lambda: self._submit(submit), "knit-dask-submit")
+        app = await asyncio.wrap_future(self._left)
         self._left = None
         return app
 
@@ -100,7 +98,7 @@ class Beginning:
         future.add_done_callback(lambda _: work())
         return True
 
-    def _submit(self, submit: Callable[[], Application], future: Future[Application]) -> None:
+    def _submit(self, submit: Callable[[], Application]) -> Application:
         try:
             self.refuse()
             app = submit()
@@ -110,9 +108,6 @@ class Beginning:
                 self.refuse()
         except BaseException as e:
             if self.given_up and not isinstance(e, GivenUp):
-                given_up = GivenUp("the cluster was closed while it started")
-                given_up.__cause__ = e
-                e = given_up
-            future.set_exception(e)
-        else:
-            future.set_result(app)
+                raise GivenUp("the cluster was closed while it started") from e
+            raise
+        return app

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -29,6 +28,7 @@ from knit_provider.yarn.application import Application
 from knit_provider.yarn.errors import KnitError
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.rest.shapes import MEMORY
+from knit_provider.yarn.threads import begin
 
 log = logging.getLogger(__name__)
 
@@ -233,22 +233,8 @@ class Life(SpecCluster):
             app.close()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        """Do something that takes its time; it is done also where its caller is cancelled before it begins."""
-        future: Future[T] = Future()
-        future.set_running_or_notify_cancel()  # from here on nobody can cancel it
-
-        def run() -> None:
-            try:
-                future.set_result(work())
-            except BaseException as e:
-                future.set_exception(e)
-
-        try:
-            asyncio.get_running_loop().run_in_executor(None, run)
-        except RuntimeError:
-            # The interpreter ends, and takes no more work for threads; nobody minds if we wait here.
-            return work()
-        return await asyncio.wrap_future(future)
+        """Do something that takes its time; it is done also where its caller is cancelled."""
+        return await asyncio.wrap_future(begin(work, "knit-dask"))
 
     def _known_app(self) -> Application:
         if self._app is None:

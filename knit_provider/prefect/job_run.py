@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from functools import partial
@@ -12,6 +13,7 @@ from prefect.blocks.abstract import JobRun
 
 from knit_provider.prefect.caller import current_caller
 from knit_provider.prefect.credentials import YarnCredentials, block_of, client_of
+from knit_provider.yarn.threads import begin
 
 if TYPE_CHECKING:
     from knit_provider.prefect.page import RunPage
@@ -102,7 +104,7 @@ class YarnJobRun(JobRun[Any]):
         except anyio.get_cancelled_exc_class():
             stop.set()
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(partial(self.end, "the run that waited was cancelled"))
+                await asyncio.wrap_future(begin(partial(self.end, "the run that waited was cancelled"), "knit-end"))
             raise
 
     def fetch_result(self) -> Any:

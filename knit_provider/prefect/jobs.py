@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +17,7 @@ from knit_provider.prefect.caller import Caller, current_caller
 from knit_provider.prefect.credentials import YarnCredentials, block_of
 from knit_provider.prefect.job_run import ON_KILL, YarnJobRun
 from knit_provider.prefect.looks import LOGO
+from knit_provider.yarn.threads import begin
 
 if TYPE_CHECKING:
     from knit_provider.prefect.start import Started
@@ -200,7 +202,7 @@ class YarnJob(JobBlock):
             await anyio.lowlevel.checkpoint()
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(handover.refuse)
+                await asyncio.wrap_future(begin(handover.refuse, "knit-end"))
             raise
         return run
 

@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -136,24 +135,6 @@ def test_an_async_with_that_is_cancelled_after_the_start(knit: SlowKnit, monkeyp
 
     knit.go.set()
     asyncio.run(cancel())
-
-
-def test_what_an_end_takes_is_done_also_where_it_is_cancelled_before_it_begins() -> None:
-    busy, done = threading.Event(), threading.Event()
-
-    async def cancel() -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(1))
-        loop.run_in_executor(None, busy.wait)
-        task = asyncio.ensure_future(life.Life._in_thread(SimpleNamespace(), done.set))  # type: ignore[arg-type]
-        await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled()
-        busy.set()
-
-    asyncio.run(cancel())
-    assert done.is_set()
 
 
 def test_a_close_that_does_not_wait_for_the_upload(knit: SlowKnit, monkeypatch: pytest.MonkeyPatch) -> None:

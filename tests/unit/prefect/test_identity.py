@@ -27,6 +27,7 @@ from knit_provider.prefect.identity import (
     kept_in_tags,
     made_by_several,
 )
+from knit_provider.prefect.job_run import YarnJobRun
 from knit_provider.prefect.jobs import YarnJob
 from knit_provider.prefect.run_log import RunLog
 from knit_provider.yarn.logs.chunk import LogChunk
@@ -254,3 +255,31 @@ def test_a_job_whose_start_was_cancelled_is_ended(way: str, monkeypatch: pytest.
 
     asyncio.run(cancelled_while_it_submits())
     assert ended.is_set()
+
+
+@pytest.mark.parametrize("while_it", ["submits", "waits"])
+def test_a_job_that_is_cancelled_again_and_again_is_ended(while_it: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither pauses: a pool would have dropped the kill before it began."""
+    began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+    run = YarnJobRun(None, "application_1_0001")
+
+    def slow(*_: Any) -> Any:
+        began.set()
+        assert go_on.wait(60)
+        return run
+
+    monkeypatch.setattr(YarnJob, "trigger", slow)
+    monkeypatch.setattr(YarnJobRun, "_wait", slow)
+    monkeypatch.setattr(YarnJobRun, "end", lambda self, why: ended.set())
+
+    async def cancel() -> None:
+        call = YarnJob(command="date").atrigger() if while_it == "submits" else run.await_for_completion()
+        task = asyncio.ensure_future(call)
+        await asyncio.to_thread(began.wait, 60)
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+        go_on.set()
+
+    asyncio.run(cancel())
+    assert ended.wait(60)
