@@ -1,4 +1,4 @@
-"""Ctrl-C while a cluster is submitted that nothing binds to this process: afterwards there is none."""
+"""Ctrl-C or SIGTERM while a cluster is submitted that nothing binds to this process: afterwards there is none."""
 
 from __future__ import annotations
 
@@ -33,8 +33,16 @@ main(sys.argv[2:])
 """
 
 
-@pytest.mark.parametrize(("moment", "ends"), [("Transfer", []), ("hand_over", ["KILLED"])], ids=["upload", "request"])
-def test_an_interrupted_submission(cluster: LocalCluster, moment: str, ends: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("moment", "signum", "ends"),
+    [
+        ("Transfer", signal.SIGINT, []),
+        ("hand_over", signal.SIGINT, ["KILLED"]),
+        ("hand_over", signal.SIGTERM, ["KILLED"]),
+    ],
+    ids=["upload", "request", "request-terminated"],
+)
+def test_an_interrupted_submission(cluster: LocalCluster, moment: str, signum: signal.Signals, ends: list[str]) -> None:
     name = f"interrupted-{uuid.uuid4()}"
     words = ["dask", "submit", "--conf-dir", str(cluster.conf_dir), "--user", "alice", "--name", name]
     child = subprocess.Popen(
@@ -46,7 +54,7 @@ def test_an_interrupted_submission(cluster: LocalCluster, moment: str, ends: lis
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == "now\n"
-        child.send_signal(signal.SIGINT)
+        child.send_signal(signum)
         out, err = child.communicate(timeout=120)
     finally:
         child.kill()
