@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -72,8 +73,9 @@ def _ended(client: SyncPrefectClient, flow_run: FlowRun, name: str) -> Any:
 
 def _process_of(runner: Any, flow_run: FlowRun) -> psutil.Process:
     for child in psutil.Process(runner.pid).children(recursive=True):
-        if str(flow_run.id) in child.environ().get("PREFECT__FLOW_RUN_ID", ""):
-            return child
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if str(flow_run.id) in child.environ().get("PREFECT__FLOW_RUN_ID", ""):
+                return child
     raise AssertionError(f"no process of flow run {flow_run.id}")
 
 

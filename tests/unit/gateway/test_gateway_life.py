@@ -45,7 +45,13 @@ def says(process: subprocess.Popen[str]) -> str:
 
 
 def gone(pid: int) -> Callable[[], bool]:
-    return lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    def is_gone() -> bool:
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    return is_gone
 
 
 def test_closing_it_ends_the_jvm(gateway: Gateway) -> None:
