@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import hashlib
 import os
 import signal
@@ -292,9 +293,20 @@ class Piecewise(Hdfs):
 Piecewise.__abstractmethods__ = frozenset()
 
 
-def test_an_interrupt_ends_uploads_at_their_next_piece_and_leaves_nothing(paths, folder):
-    main = threading.main_thread().ident
-    both = threading.Barrier(2, lambda: signal.pthread_kill(main, signal.SIGINT))
+def interrupt_while_python_blocks():
+    time.sleep(0.2)
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+
+def interrupt_right_before_python_blocks():
+    """As Python sees it: it is told of the signal, and nothing wakes what it calls next."""
+    time.sleep(0.2)
+    _thread.interrupt_main()
+
+
+@pytest.mark.parametrize("interrupt", [interrupt_while_python_blocks, interrupt_right_before_python_blocks])
+def test_an_interrupt_ends_uploads_at_their_next_piece_and_leaves_nothing(interrupt, paths, folder):
+    both = threading.Barrier(2, interrupt)
     files = Piecewise(lambda: both.wait(60))
     with pytest.raises(KeyboardInterrupt):
         ship(files, paths, spec_of(files=["data.csv", "arc.zip"]))
