@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from knit_provider.yarn.application import Application
     from knit_provider.yarn.logs import LogChunk
 
-_LONGEST_LINE = 1024 * 1024
-
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
@@ -97,29 +95,7 @@ def told_nobody(app_id: str | None, error: OSError) -> KnitError:
     return KnitError(f"{app_id} was ended again, since its id could not be printed: {error}")
 
 
-class WholeLines:
-    """Lines of several containers, each whole and with its instance's number before it."""
-
-    def __init__(self) -> None:
-        self._begun: dict[tuple[int | None, str, str], str] = {}
-
-    def write(self, chunk: LogChunk) -> None:
-        """Print the lines that this chunk ends; the one it begins waits, up to a mebibyte of it."""
-        key = (chunk.index, chunk.container_id, chunk.file)
-        *whole, begun = (self._begun.pop(key, "") + chunk.text).split("\n")
-        if len(begun) > _LONGEST_LINE:
-            whole, begun = [*whole, begun], ""
-        for line in whole:
-            _line(chunk.index, chunk.file, line)
-        if begun:
-            self._begun[key] = begun
-
-    def end(self) -> None:
-        """Print the lines that nothing ended."""
-        for (index, _, file), line in self._begun.items():
-            _line(index, file, line)
-        self._begun.clear()
-
-
-def _line(index: int | None, file: str, text: str) -> None:
-    click.echo(f"[{index}] {text}", err=file == "stderr")
+def print_lines(chunk: LogChunk, lines: Iterable[str]) -> None:
+    """Print lines of the container that wrote a chunk, each with its instance's number before it."""
+    for line in lines:
+        click.echo(f"[{chunk.index}] {line}", err=chunk.file == "stderr")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from knit_provider.cli.options import pairs, with_knit
-from knit_provider.cli.output import WholeLines, say
+from knit_provider.cli.output import print_lines, say
 from knit_provider.yarn.knit import Knit
+from knit_provider.yarn.logs.lines import WholeLines
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
@@ -54,17 +55,17 @@ def run(
     )
     say(app_id)
     app = knit.application(app_id)
-    lines = WholeLines() if num_containers > 1 else None
+    lines = WholeLines()
     try:
         for chunk in app.iter_logs(follow=True):
             if chunk.service is None or chunk.file not in ("stdout", "stderr"):
                 continue
-            if lines is not None:
-                lines.write(chunk)
+            if num_containers > 1:
+                print_lines(chunk, lines.add(chunk))
             else:
                 click.echo(chunk.text, err=chunk.file == "stderr", nl=False)
     finally:
-        if lines is not None:
-            lines.end()
+        for rest in lines.rest():
+            print_lines(rest, [rest.text])
     report = app.wait()
     say(f"{app_id} {report.final_status}")

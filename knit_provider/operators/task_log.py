@@ -8,14 +8,13 @@ from typing import Any
 
 from knit_provider.yarn.logs.chunk import LogChunk
 from knit_provider.yarn.logs.last_words import NODEMANAGER_FILES
+from knit_provider.yarn.logs.lines import WholeLines
 from knit_provider.yarn.logs.results import RESULT_FILE, combined
 
 MAX_BYTES = 64 * 1024 * 1024
 _NOT_SHOWN = (*NODEMANAGER_FILES, RESULT_FILE)
 # More than a result may have: what is longer is refused, and need not be kept whole for that.
 _RESULT_CHARACTERS = 64 * 1024
-# A line that is longer, as of a container that writes no newline at all, is not waited for to its end.
-_LONGEST_LINE = 1024 * 1024
 _MARKERS = ("::group::", "::endgroup::")
 
 
@@ -47,7 +46,7 @@ class TaskLog:
         self.bytes_left = max_bytes
         self._results: dict[str, tuple[str, int, str | None]] = {}
         self._open: tuple[str, str] | None = None
-        self._rest: dict[tuple[str, str], str] = {}
+        self._whole = WholeLines()
         self._titles: dict[tuple[str, str], str] = {}
         self._tails: dict[str, deque[str]] = {}
 
@@ -63,12 +62,7 @@ class TaskLog:
         whose = "" if chunk.service is None else f"{chunk.service} "
         number = "" if chunk.index is None else f"{chunk.index} "
         self._titles.setdefault(key, f"{whose}{number}{chunk.file} ({chunk.container_id})")
-        *lines, rest = (self._rest.pop(key, "") + chunk.text).split("\n")
-        if len(rest) > _LONGEST_LINE:
-            lines.append(rest)
-        elif rest:
-            self._rest[key] = rest
-        if lines:
+        if lines := self._whole.add(chunk):
             self._lines(key, lines)
 
     def say(self, line: str) -> None:
@@ -78,9 +72,8 @@ class TaskLog:
 
     def close(self) -> None:
         """Write what has no newline at its end, and close the last group."""
-        for key, rest in list(self._rest.items()):
-            self._lines(key, [rest])
-        self._rest.clear()
+        for rest in self._whole.rest():
+            self._lines((rest.container_id, rest.file), [rest.text])
         self._close_group()
 
     @property

@@ -7,13 +7,12 @@ from collections import deque
 
 from knit_provider.yarn.logs.chunk import LogChunk
 from knit_provider.yarn.logs.last_words import NODEMANAGER_FILES
+from knit_provider.yarn.logs.lines import WholeLines
 from knit_provider.yarn.logs.results import RESULT_FILE
 
 # Prefect's server stores each record by itself and refuses one of more than 1 MB, so lines travel together.
 RECORD_BYTES = 32 * 1024
 MAX_BYTES = 16 * 1024 * 1024
-# A line that is longer, as of a container that writes no newline at all, is not waited for to its end.
-_LONGEST_LINE = 1024 * 1024
 # The last is our own carrier of results.
 _NOT_SHOWN = (*NODEMANAGER_FILES, RESULT_FILE)
 
@@ -39,26 +38,19 @@ class RunLog:
         self._logger = logger
         self._left = max_bytes
         self._tail_lines = tail_lines
-        self._rest: dict[tuple[str, str], tuple[LogChunk, str]] = {}
+        self._whole = WholeLines()
         self._tails: dict[str, deque[str]] = {}
 
     def add(self, chunk: LogChunk) -> None:
         """Write what the chunk completes; an unfinished last line waits for its rest."""
         if chunk.service is None or chunk.file in _NOT_SHOWN:
             return
-        key = (chunk.container_id, chunk.file)
-        *lines, rest = (self._rest.pop(key, (chunk, ""))[1] + chunk.text).split("\n")
-        if len(rest) > _LONGEST_LINE:
-            lines.append(rest)
-        elif rest:
-            self._rest[key] = (chunk, rest)
-        self._write(chunk, lines)
+        self._write(chunk, self._whole.add(chunk))
 
     def close(self) -> None:
         """Write what has no newline at its end."""
-        for chunk, rest in self._rest.values():
-            self._write(chunk, [rest])
-        self._rest.clear()
+        for rest in self._whole.rest():
+            self._write(rest, [rest.text])
 
     def tail(self, container_id: str | None = None) -> list[str]:
         """The last lines of stderr that have come by: of one container, or of the one that wrote last."""

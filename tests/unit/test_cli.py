@@ -19,10 +19,11 @@ import pytest
 from click.testing import CliRunner
 
 from knit_provider.cli.main import main
-from knit_provider.cli.output import WholeLines
+from knit_provider.cli.output import print_lines
 from knit_provider.cli.signals import terminated_like_interrupted
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.logs import LogChunk
+from knit_provider.yarn.logs.lines import WholeLines
 
 COMMAND = [sys.executable, "-c", "from knit_provider.cli.main import main; main(prog_name='knit')"]
 
@@ -145,10 +146,15 @@ def test_an_interrupt_that_python_throws_away_comes_a_moment_later(tell: Callabl
 
 def test_lines_of_several_containers_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
     lines = WholeLines()
+
+    def show(chunk: LogChunk) -> None:
+        print_lines(chunk, lines.add(chunk))
+
     for index, text in ((0, "a"), (1, "x\ny"), (0, "b\r\n\nc"), (1, "z\n"), (0, "d")):
-        lines.write(LogChunk(f"container_{index}", "w", index, "stdout", text))
-    lines.write(LogChunk("container_0", "w", 0, "stderr", "oh"))
-    lines.end()
+        show(LogChunk(f"container_{index}", "w", index, "stdout", text))
+    show(LogChunk("container_0", "w", 0, "stderr", "oh"))
+    for rest in lines.rest():
+        print_lines(rest, [rest.text])
     said = capsys.readouterr()
     assert said.out == "[1] x\n[0] ab\r\n[0] \n[1] yz\n[0] cd\n"
     assert said.err == "[0] oh\n"
