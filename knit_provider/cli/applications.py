@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from knit_provider.cli.exit_codes import FAILED
 from knit_provider.cli.options import json_option, with_knit
-from knit_provider.cli.output import moment, not_ended, print_json, print_table, say, show_logs, told_nobody
+from knit_provider.cli.output import moment, not_ended, print_json, print_table, say, show_logs, told_or_ended
 from knit_provider.yarn.errors import ConfigurationError, KnitError
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.rest.shapes import FINAL_STATES, LIVE_STATES
@@ -28,19 +29,12 @@ def submit(knit: Knit, spec_file: Path, skein: bool, app_id: str | None, no_chec
     """Submit the application that SPEC (YAML or JSON) describes and print its id. It lives on without this command."""
     spec = ApplicationSpec.from_skein(spec_file) if skein else ApplicationSpec.from_file(spec_file)
     submitted = knit.submit(spec, app_id=app_id, checks=not no_checks, bound=False)
-    try:
+    # Who gave the id knows it.
+    with nullcontext() if app_id is not None else told_or_ended(submitted, lambda: knit.kill(submitted)):
         if as_json:
             print_json({"id": submitted})
         else:
             click.echo(submitted)
-    except BaseException as e:
-        if app_id is not None:
-            raise
-        # It would live on under an id that nobody was told.
-        knit.kill(submitted)
-        if isinstance(e, OSError):
-            raise told_nobody(submitted, e) from e
-        raise
 
 
 @click.command("list")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from knit_provider.cli.options import json_option, pairs, with_knit
-from knit_provider.cli.output import moment, not_ended, print_json, print_table, say, show_logs, told_nobody
+from knit_provider.cli.output import moment, not_ended, print_json, print_table, say, show_logs, told_or_ended
 from knit_provider.yarn.errors import ConfigurationError
 from knit_provider.yarn.knit import Knit
 from knit_provider.yarn.rest.shapes import LIVE_STATES
@@ -50,19 +50,13 @@ def submit(
         checks=not no_checks,
         **given,
     )
-    try:
+    with told_or_ended(cluster.app_id, lambda: cluster.shutdown("KILLED", "knit dask submit was interrupted")):
         found = {"id": cluster.app_id, "scheduler": cluster.scheduler_address, "dashboard": cluster.dashboard_link}
         if as_json:
             print_json(found)
         else:
             click.echo(found["id"])
             say(f"scheduler {found['scheduler']}, dashboard {found['dashboard'] or 'none'}")
-    except BaseException as e:
-        # It would live on under an id that nobody was told.
-        cluster.shutdown("KILLED", "knit dask submit was interrupted")
-        if isinstance(e, OSError):
-            raise told_nobody(cluster.app_id, e) from e
-        raise
     cluster.disconnect()
 
 

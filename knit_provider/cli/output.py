@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -90,9 +91,24 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def told_nobody(app_id: str | None, error: OSError) -> KnitError:
-    """The failure of a command whose application was ended, because its id could not be printed."""
-    return KnitError(f"{app_id} was ended again, since its id could not be printed: {error}")
+@contextmanager
+def told_or_ended(app_id: str | None, end: Callable[[], object]) -> Iterator[None]:
+    """Within it a command prints the id of its application, which would else live on without anybody's knowing it.
+
+    Args:
+        app_id: YARN application id.
+        end: ends the application; called where the id could not be printed.
+
+    Raises:
+        KnitError: it could not be printed, as where the reader of a pipe has gone: here that is a failure.
+    """
+    try:
+        yield
+    except BaseException as e:
+        end()
+        if isinstance(e, OSError):
+            raise KnitError(f"{app_id} was ended again, since its id could not be printed: {e}") from e
+        raise
 
 
 def print_lines(chunk: LogChunk, lines: Iterable[str]) -> None:
