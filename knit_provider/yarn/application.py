@@ -395,9 +395,7 @@ class Application:
         with self._lock:
             if self._keeper is not None:
                 self._keeper.stop()
-            for control in (self._control, self._quick_control):
-                if control is not None:
-                    control.close()
+            self._hang_up()
             self._control = self._quick_control = None
 
     # -- inside -------------------------------------------------------------------------------------------------
@@ -509,16 +507,19 @@ class Application:
             self._tidied = True
             if self._keeper is not None:
                 self._keeper.stop()
-            controls = [control for control in (self._control, self._quick_control) if control is not None]
         # A process that starts many keeps a handle of each, and nobody answers at the other end any more.
-        for control in controls:
-            control.close()
+        self._hang_up()
         if report.application_type != "knit" or report.user != self._connection.user:
             return
         try:
             self._connection.tidy(report)
         except (KnitError, OSError) as e:
             log.debug("staging of %s: %s", self.id, e)
+
+    def _hang_up(self) -> None:
+        for control in (self._control, self._quick_control):
+            if control is not None:
+                control.close()
 
     def _say_it_goes_on(self) -> None:
         if not self.bound:
