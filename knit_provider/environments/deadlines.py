@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from knit_provider.yarn.errors import EnvironmentBuildError
+from knit_provider.yarn.threads import answer
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ def run(work: Callable[[], Awaitable[T]], seconds: float, what: str) -> T:
     with ThreadPoolExecutor(1, thread_name_prefix="knit-conda") as pool:
         future = pool.submit(run_loop)
         try:
-            return future.result()
+            return answer(future)
         except TimeoutError as error:
             raise EnvironmentBuildError(f"{what} did not end within {seconds:.0f} s") from error
         except KeyboardInterrupt:

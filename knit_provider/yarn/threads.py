@@ -1,14 +1,16 @@
-"""Work that is done whoever stops waiting for it."""
+"""Work in threads, and those who wait for it and may be interrupted."""
 
 from __future__ import annotations
 
 import contextvars
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 T = TypeVar("T")
+
+_TURN_SECONDS = 1.0
 
 
 def begin(work: Callable[[], T], name: str) -> Future[T]:
@@ -40,3 +42,13 @@ def begin(work: Callable[[], T], name: str) -> Future[T]:
         # No more threads, as at the interpreter's end. Nobody minds then if the caller waits here.
         run()
     return future
+
+
+def answer(future: Future[T]) -> T:
+    """What comes of it, waited for in short turns.
+
+    A signal that comes right before Python blocks is handled when that is over, which may be minutes.
+    """
+    while not future.done():
+        wait([future], _TURN_SECONDS)
+    return future.result()

@@ -1,14 +1,15 @@
-"""Threads whose work is done whoever stops waiting for it."""
+"""Threads whose work is done whoever stops waiting for it, and an interrupt of who waits."""
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextvars
 import threading
 
 import pytest
 
-from knit_provider.yarn.threads import begin
+from knit_provider.yarn.threads import answer, begin
 
 _wanted = contextvars.ContextVar("wanted", default="")
 
@@ -49,3 +50,15 @@ def test_where_there_are_no_more_threads_it_is_done_at_once(monkeypatch: pytest.
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     assert begin(threading.get_ident, "a-test").result(0) == threading.get_ident()
+
+
+def test_an_interrupt_that_comes_right_before_python_blocks_is_heeded() -> None:
+    """Nothing wakes the wait then: a signal wakes what it finds blocked."""
+    go = threading.Event()
+    future = begin(lambda: go.wait(30), "a-test")
+    threading.Timer(0.2, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        answer(future)
+    assert not future.done()
+    go.set()
+    assert answer(future)

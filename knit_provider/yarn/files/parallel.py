@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from knit_provider.yarn.threads import answer
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 _PARALLEL = 4
-_TURN_SECONDS = 1.0
 
 
 class GivenUp(Exception):
@@ -32,17 +33,10 @@ def in_parallel(action: Callable[[_A], _B], values: Sequence[_A], given_up: thre
         futures: list[Future[_B]] = []
         try:
             futures.extend(pool.submit(action, value) for value in values)
-            return [_result(future) for future in futures]
+            return [answer(future) for future in futures]
         except BaseException:
             if given_up is not None:
                 given_up.set()
             for future in futures:
                 future.cancel()
             raise
-
-
-def _result(future: Future[_B]) -> _B:
-    """Waits in short turns: a signal that comes right before Python blocks is handled when that is over."""
-    while not future.done():
-        wait([future], _TURN_SECONDS)
-    return future.result()

@@ -294,7 +294,6 @@ Piecewise.__abstractmethods__ = frozenset()
 
 
 def interrupt_while_python_blocks():
-    time.sleep(0.2)
     signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
 
